@@ -142,7 +142,8 @@ impl Field {
                 .and_then(|text| Seconds::from_iso8601(text).ok())
                 .map(|seconds| Value::from(seconds.to_string())),
             Convert::Not => value.as_bool().map(|flag| Value::from(!flag)),
-            Convert::Same | Convert::Identity => None,
+            Convert::Identity => Some(Value::from(identity_words(value))),
+            Convert::Same => None,
         };
         match manifest.as_ref().unwrap_or(value) {
             Value::Null => "(none)".to_owned(),
@@ -150,6 +151,19 @@ impl Field {
             other => other.to_string(),
         }
     }
+}
+
+/// The type, and the user-assigned ids behind it.
+fn identity_words(value: &Value) -> String {
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or("None");
+    let ids: Vec<&str> = value
+        .get("userAssignedIdentities")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(id, _)| id.as_str())
+        .collect();
+    if ids.is_empty() { kind.to_owned() } else { format!("{kind} {}", ids.join(", ")) }
 }
 
 fn identity_to_wire(value: &Value) -> Value {

@@ -1,0 +1,512 @@
+//! The plan: what would be done, in which order, and what a person should know about it.
+
+use azureml_api::common::{AdoptionPolicy, ApplyPolicy, DriftPolicy, ManagementPolicy, ReplacementPolicy};
+use azureml_api::condition::Reason;
+use azureml_api::fields::{Change, lookup};
+use azureml_api::status::{ChangeStatus, PlanStatus};
+use azureml_catalog::{names, nearest};
+use serde_json::Value;
+
+use crate::diff::{self, FieldChange};
+use crate::input::{Failure, Input, Lifecycle, Observed};
+use crate::operation::{Judgement, is_transitional, judge, provisioning_state};
+use crate::ownership::{Ownership, ownership, short_hash};
+use crate::{body, deletion};
+
+/// A body, and where secret values go into it when it is sent. The plan itself holds no secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Body {
+    /// The body without secrets.
+    pub json: Value,
+    /// Path in the manifest of each secret, and where it goes on the wire.
+    pub secrets: Vec<(&'static str, &'static str)>,
+}
+
+/// One step. At most one write to Azure each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// PUT of a resource that isn't there.
+    Create(Body),
+    /// PUT over a resource that is there.
+    Put(Body),
+    /// PATCH.
+    Patch(Body),
+    /// DELETE with `underlyingResourceAction=Delete`.
+    Delete,
+    /// Wait, and why.
+    Wait(Reason, String),
+    /// Wait, and read the operation's URL, since the list no longer tells.
+    WaitForDetail(Reason, String),
+    /// Find out whether what isn't in the list is really gone.
+    ProveGone,
+    /// Refuse, and why.
+    Refuse(Reason, String),
+}
+
+/// What a plan comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Azure is as the manifest says, or nobody asks for more.
+    None,
+    /// The resource is created.
+    Create,
+    /// The resource is changed in place.
+    Update,
+    /// The resource is deleted and created again.
+    Replace,
+    /// The resource is deleted.
+    Delete,
+    /// The object's finalizer may go; nothing is written to Azure.
+    Release,
+    /// Something else has to happen first.
+    Wait,
+    /// It can't be done as asked.
+    Refuse,
+    /// Differences are told, not mended.
+    Report,
+}
+
+/// Why a plan isn't carried out though it could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// `spec.paused`.
+    Paused,
+    /// `applyPolicy: Approved` without the plan's hash in the annotation.
+    AwaitingApproval,
+}
+
+/// The plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What it comes down to.
+    pub action: Action,
+    /// The steps in their order.
+    pub steps: Vec<Step>,
+    /// The fields that change or differ.
+    pub changes: Vec<FieldChange>,
+    /// Whether Azure was changed by somebody else, rather than the manifest.
+    pub drift: bool,
+    /// What else happens.
+    pub side_effects: Vec<String>,
+    /// Values that Azure was given for this generation and doesn't keep: path, wanted, has.
+    pub not_honoured: Vec<(String, String, String)>,
+    /// What became of the write under way, if there was one.
+    pub judgement: Option<Judgement>,
+    /// Why the resource is in a failed state, if it is.
+    pub failure: Option<Failure>,
+    /// Why it isn't carried out.
+    pub hold: Option<Hold>,
+    /// Identifies it.
+    pub hash: String,
+}
+
+impl Plan {
+    pub(crate) fn new(action: Action, steps: Vec<Step>) -> Self {
+        Self {
+            action,
+            steps,
+            changes: Vec::new(),
+            drift: false,
+            side_effects: Vec::new(),
+            not_honoured: Vec::new(),
+            judgement: None,
+            failure: None,
+            hold: None,
+            hash: String::new(),
+        }
+    }
+
+    pub(crate) fn wait(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Action::Wait, vec![Step::Wait(reason, message.into())])
+    }
+
+    pub(crate) fn refuse(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Action::Refuse, vec![Step::Refuse(reason, message.into())])
+    }
+
+    /// Whether carrying it out writes to Azure.
+    pub fn writes(&self) -> bool {
+        matches!(self.action, Action::Create | Action::Update | Action::Replace | Action::Delete)
+    }
+
+    /// As it stands in `status.plan`; `None` when there is nothing to tell.
+    pub fn status(&self) -> Option<PlanStatus> {
+        if !self.writes() && self.changes.is_empty() {
+            return None;
+        }
+        Some(PlanStatus {
+            hash: self.hash.clone(),
+            action: format!("{:?}", self.action),
+            steps: self.steps.iter().map(Step::words).collect(),
+            changes: self.changes.iter().take(64).map(change_status).collect(),
+            side_effects: self.side_effects.clone(),
+        })
+    }
+}
+
+impl Step {
+    /// In words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Create(_) => "create it (PUT)".to_owned(),
+            Self::Put(_) => "update it in place (PUT)".to_owned(),
+            Self::Patch(_) => "update its scale in place (PATCH)".to_owned(),
+            Self::Delete => "delete it (DELETE)".to_owned(),
+            Self::Wait(_, message) | Self::WaitForDetail(_, message) => format!("wait: {message}"),
+            Self::ProveGone => "make sure that it is gone".to_owned(),
+            Self::Refuse(_, message) => format!("refuse: {message}"),
+        }
+    }
+}
+
+fn change_status(change: &FieldChange) -> ChangeStatus {
+    ChangeStatus {
+        field: change.path.clone(),
+        from: change.from.clone(),
+        to: change.to.clone(),
+        effect: if change.change == Change::Replace { "Replace" } else { "InPlace" }.to_owned(),
+    }
+}
+
+/// Makes the plan.
+pub fn plan(input: &Input<'_>) -> Plan {
+    let mut plan = match input.lifecycle {
+        Lifecycle::Deleted => deletion::plan(input),
+        Lifecycle::Wanted => wanted(input),
+    };
+    plan.hash = hash(input, &plan);
+    plan.hold = hold(input, &plan);
+    plan
+}
+
+fn hash(input: &Input<'_>, plan: &Plan) -> String {
+    let mut text = format!("{:?} {}", plan.action, input.id.to_lowercase());
+    for change in &plan.changes {
+        text.push_str(&format!("\n{} {} -> {}", change.path, change.from, change.to));
+    }
+    if plan.action == Action::Create {
+        // A creation has no list of changes: the whole manifest is what is approved.
+        text.push_str(&format!("\n{}", without_policies(input.manifest)));
+    }
+    short_hash(text.as_bytes()).chars().take(16).collect()
+}
+
+fn without_policies(manifest: &Value) -> Value {
+    let mut spec = manifest.get("spec").cloned().unwrap_or(Value::Null);
+    if let Some(spec) = spec.as_object_mut() {
+        spec.retain(|key, _| !key.ends_with("Policy") && key != "paused" && key != "deletionProtection");
+    }
+    spec
+}
+
+fn hold(input: &Input<'_>, plan: &Plan) -> Option<Hold> {
+    if input.policies.paused {
+        return Some(Hold::Paused);
+    }
+    let approved = input.approved == Some(plan.hash.as_str());
+    (plan.writes() && input.policies.apply_policy == ApplyPolicy::Approved && !approved)
+        .then_some(Hold::AwaitingApproval)
+}
+
+fn wanted(input: &Input<'_>) -> Plan {
+    match &input.observed {
+        Observed::Unknown => match input.memory.operation {
+            Some(operation) => judged(input, judge(input, operation, &[]), Vec::new()),
+            None => Plan::wait(Reason::Pending, "Azure has not been looked at yet"),
+        },
+        Observed::Absent | Observed::Gone => match input.memory.operation {
+            Some(operation) => judged(input, judge(input, operation, &[]), Vec::new()),
+            None => absent(input),
+        },
+        Observed::Present { live, .. } => present(input, live),
+    }
+}
+
+/// Goes on from what became of the write under way.
+fn judged(input: &Input<'_>, judgement: Judgement, changes: Vec<FieldChange>) -> Plan {
+    let mut plan = match &judgement {
+        Judgement::Ongoing(reason, message) => Plan::wait(*reason, message.clone()),
+        Judgement::DetailNeeded(reason, message) => {
+            Plan::new(Action::Wait, vec![Step::WaitForDetail(*reason, message.clone())])
+        }
+        Judgement::Failed(_) | Judgement::Forgotten | Judgement::Done { .. } => {
+            absent(&Input { memory: crate::Memory { operation: None, ..input.memory }, ..input.clone() })
+        }
+    };
+    if let Judgement::Failed(failure) = &judgement {
+        plan.failure = Some(failure.clone());
+    }
+    if plan.changes.is_empty() {
+        plan.changes = changes;
+    }
+    plan.judgement = Some(judgement);
+    plan
+}
+
+fn absent(input: &Input<'_>) -> Plan {
+    let noun = input.table.noun;
+    let lost = input.memory.applied.is_some_and(|applied| applied.generation.is_some())
+        && input.memory.azure.is_some_and(|azure| azure.provisioned_on.is_some());
+    if input.policies.management_policy == ManagementPolicy::Observe {
+        return Plan::refuse(
+            Reason::NotInAzure,
+            format!("Azure has no {noun} {}, and managementPolicy is Observe", input.id),
+        );
+    }
+    if lost && input.policies.drift_policy == DriftPolicy::Report {
+        let mut plan = Plan::refuse(
+            Reason::NotInAzure,
+            format!("the {noun} was deleted in Azure, and driftPolicy Report doesn't create it again"),
+        );
+        plan.drift = true;
+        return plan;
+    }
+    if let Some((reason, message)) = forbidden(input) {
+        return Plan::refuse(reason, message);
+    }
+    let mut plan = Plan::new(Action::Create, vec![Step::Create(body::create(input))]);
+    plan.drift = lost;
+    if lost {
+        plan.side_effects.push(format!("the {noun} was deleted in Azure; jobs and node data of the old one are lost"));
+    }
+    plan.side_effects.extend(billed(input));
+    plan
+}
+
+/// What is certain to fail, known before the write.
+fn forbidden(input: &Input<'_>) -> Option<(Reason, String)> {
+    let name = input.id.rsplit('/').next().unwrap_or_default();
+    if input.table.compute_type == "AmlCompute" && !names::is_cluster_name(name) {
+        let rule = names::CLUSTER_NAME_RULE;
+        return Some((Reason::InvalidName, format!("Azure doesn't allow the name {name:?} for a new cluster: {rule}")));
+    }
+    let size = lookup(input.manifest, "spec.vmSize")?.as_str()?;
+    let sizes = input.facts.vm_sizes.as_ref()?;
+    if sizes.is_empty() || sizes.iter().any(|offered| offered.eq_ignore_ascii_case(size)) {
+        return None;
+    }
+    let location = lookup(input.manifest, "spec.location").and_then(Value::as_str);
+    let location = location.or(input.facts.workspace_location.as_deref()).unwrap_or("the workspace's region");
+    let near = nearest::nearest(size, sizes.iter().map(String::as_str), 3);
+    let hint =
+        if near.is_empty() { String::new() } else { format!("; the nearest that it offers: {}", near.join(", ")) };
+    Some((Reason::VmSizeNotAvailable, format!("{location} doesn't offer the VM size {size}{hint}")))
+}
+
+fn billed(input: &Input<'_>) -> Option<String> {
+    let nodes = lookup(input.manifest, "spec.scale.minNodes").and_then(Value::as_u64).filter(|n| *n > 0)?;
+    Some(format!("minNodes: {nodes} means {nodes} nodes that run and are billed at all times"))
+}
+
+fn present(input: &Input<'_>, live: &Value) -> Plan {
+    if let Some(refusal) = refuse_others(input, live) {
+        return refusal;
+    }
+    let changes = diff::diff(input, live);
+    let mut judgement = None;
+    if let Some(operation) = input.memory.operation {
+        match judge(input, operation, &changes) {
+            open @ (Judgement::Ongoing(..) | Judgement::DetailNeeded(..)) => return judged(input, open, changes),
+            ended => judgement = Some(ended),
+        }
+    } else if is_transitional(live) {
+        let mut plan = Plan::wait(
+            Reason::WaitingForAzure,
+            format!("Azure says {}, by somebody else's doing", provisioning_state(live)),
+        );
+        plan.changes = changes;
+        return plan;
+    }
+    let mut plan = settled(input, live, changes, judgement.as_ref());
+    plan.judgement = judgement;
+    plan
+}
+
+/// Refuses what isn't ours to touch. Observed objects look at anything.
+fn refuse_others(input: &Input<'_>, live: &Value) -> Option<Plan> {
+    if input.policies.management_policy == ManagementPolicy::Observe {
+        return None;
+    }
+    let noun = input.table.noun;
+    match ownership(input.owner, input.id, input.memory.azure, live) {
+        Ownership::Ours => None,
+        // Our own create may have come back before the tag did; it is ours if it was intended.
+        Ownership::Nobodys if input.policies.adoption_policy == AdoptionPolicy::Adopt => None,
+        Ownership::Nobodys => Some(Plan::refuse(
+            Reason::NotOwned,
+            format!(
+                "Azure already has a {noun} of this name that this object doesn't own: set adoptionPolicy: Adopt to \
+                 take it over, or choose another azureName"
+            ),
+        )),
+        Ownership::AnotherOperator { owner_id, .. } if input.take_over_from == Some(owner_id.as_str()) => None,
+        Ownership::AnotherObject(_) if input.take_over_from == Some(input.owner.owner_id.as_str()) => None,
+        Ownership::AnotherObject(tag) | Ownership::AnotherOperator { tag, .. } => Some(Plan::refuse(
+            Reason::OwnedByAnother,
+            format!(
+                "the {noun} belongs to {tag:?} (tag azureml.dev-owner): to take it over, set the annotation \
+                 azureml.dev/take-over-from: {}",
+                tag.split('/').next().unwrap_or_default()
+            ),
+        )),
+    }
+}
+
+/// The plan for a resource that is ours (or observed), with no write under way.
+fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement: Option<&Judgement>) -> Plan {
+    let (changes, not_honoured) = honoured(input, changes, judgement);
+    let failure = match (&input.observed, judgement) {
+        (_, Some(Judgement::Failed(failure))) => Some(failure.clone()),
+        (Observed::Present { failure, .. }, _) => failure.clone(),
+        _ => None,
+    };
+    let applied = input.memory.applied.and_then(|applied| applied.generation) == Some(input.owner.generation);
+    let finished = matches!(judgement, Some(Judgement::Done { .. }));
+    let drift = applied && !finished && !changes.is_empty();
+    let mut plan = decide(input, live, &changes, failure.as_ref(), drift);
+    plan.drift = drift;
+    plan.changes = changes;
+    plan.not_honoured = not_honoured;
+    plan.failure = failure;
+    plan
+}
+
+fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Option<&Failure>, drift: bool) -> Plan {
+    let never_worked = failure.is_some() && input.memory.azure.is_none_or(|azure| azure.provisioned_on.is_none());
+    if input.policies.management_policy == ManagementPolicy::Observe {
+        return Plan::new(if changes.is_empty() { Action::None } else { Action::Report }, Vec::new());
+    }
+    if drift && input.policies.drift_policy == DriftPolicy::Report {
+        return Plan::new(Action::Report, Vec::new());
+    }
+    if never_worked && ours_for_certain(input, live) {
+        return failed_creation(input);
+    }
+    if changes.is_empty() {
+        return match failure {
+            Some(_) => in_place(input, live, changes),
+            None => Plan::new(Action::None, Vec::new()),
+        };
+    }
+    if changes.iter().any(|change| change.change == Change::Replace) {
+        return replacement(input, changes);
+    }
+    in_place(input, live, changes)
+}
+
+/// Only what carries our tag is deleted without the manifest's deletion.
+fn ours_for_certain(input: &Input<'_>, live: &Value) -> bool {
+    ownership(input.owner, input.id, input.memory.azure, live) == Ownership::Ours
+}
+
+/// A creation that failed left nothing that could be lost: it is deleted and made again, whatever the replacement
+/// policy, since that is the only way in which a corrected manifest can come true.
+fn failed_creation(input: &Input<'_>) -> Plan {
+    if let Some((reason, message)) = forbidden(input) {
+        return Plan::refuse(reason, message);
+    }
+    if input.policies.deletion_protection {
+        return Plan::refuse(
+            Reason::DeletionProtected,
+            format!(
+                "the {}'s creation failed; making it anew deletes it first, which deletionProtection forbids",
+                input.table.noun
+            ),
+        );
+    }
+    let mut plan = Plan::new(Action::Replace, vec![Step::Delete, Step::Create(body::create(input))]);
+    plan.side_effects
+        .push(format!("the {} whose creation failed is deleted first; it holds nothing", input.table.noun));
+    plan
+}
+
+fn replacement(input: &Input<'_>, changes: &[FieldChange]) -> Plan {
+    let fields: Vec<String> = changes
+        .iter()
+        .filter(|change| change.change == Change::Replace)
+        .map(|change| format!("{} (Azure has {}, the manifest says {})", change.path, change.from, change.to))
+        .collect();
+    let policy = match input.policies.replacement_policy {
+        ReplacementPolicy::Never => "replacementPolicy is Never".to_owned(),
+        other => format!("this release doesn't carry out replacementPolicy {other:?} yet"),
+    };
+    Plan::refuse(
+        Reason::ReplacementRequired,
+        format!(
+            "Azure can't change {} in place, and {policy}: set it back, or delete the object and create it again",
+            fields.join(", ")
+        ),
+    )
+}
+
+fn in_place(input: &Input<'_>, live: &Value, changes: &[FieldChange]) -> Plan {
+    let objects: Vec<&str> = changes
+        .iter()
+        .filter_map(|change| match change.change {
+            Change::Patch { object } => Some(object),
+            Change::Put | Change::Replace => None,
+        })
+        .collect();
+    let step = match objects.split_first() {
+        Some((first, rest)) if objects.len() == changes.len() && rest.iter().all(|object| object == first) => {
+            Step::Patch(body::patch(input, first, live))
+        }
+        _ => {
+            if let Some(path) = secret_at_risk(input, live) {
+                return Plan::refuse(
+                    Reason::SecretWouldBeLost,
+                    format!(
+                        "updating the {} would wipe {path} in Azure, which the manifest doesn't hold",
+                        input.table.noun
+                    ),
+                );
+            }
+            Step::Put(body::put(input, live))
+        }
+    };
+    let put = matches!(step, Step::Put(_));
+    let mut plan = Plan::new(Action::Update, vec![step]);
+    if put {
+        plan.side_effects.push("Azure shows the resource as Creating again while it takes the update".to_owned());
+    }
+    if changes.iter().any(|change| change.path == "spec.identity" && change.from.contains("SystemAssigned")) {
+        plan.side_effects.push("the system-assigned identity goes, and role assignments to it with it".to_owned());
+    }
+    plan.side_effects.extend(billed(input).filter(|_| changes.iter().any(|c| c.path == "spec.scale.minNodes")));
+    plan
+}
+
+/// A PUT without the account's credentials would wipe them. Azure never gives them back, so an open SSH port without
+/// credentials in the manifest is taken as the sign that there are some.
+fn secret_at_risk(input: &Input<'_>, live: &Value) -> Option<&'static str> {
+    let open = lookup(live, "properties.properties.remoteLoginPortPublicAccess").and_then(Value::as_str);
+    let held = lookup(input.manifest, "spec.ssh.adminUserName").is_some();
+    (open.is_some_and(|state| state.eq_ignore_ascii_case("Enabled")) && !held).then_some("spec.ssh")
+}
+
+/// Takes out the changes that Azure has shown not to keep for this generation.
+fn honoured(
+    input: &Input<'_>,
+    changes: Vec<FieldChange>,
+    judgement: Option<&Judgement>,
+) -> (Vec<FieldChange>, Vec<(String, String, String)>) {
+    let known = input
+        .memory
+        .applied
+        .filter(|applied| applied.generation == Some(input.owner.generation))
+        .map(|applied| &applied.not_honoured);
+    let fresh: &[(String, String)] = match judgement {
+        Some(Judgement::Done { not_honoured })
+            if input.memory.operation.is_some_and(|op| op.generation == input.owner.generation) =>
+        {
+            not_honoured
+        }
+        _ => &[],
+    };
+    let ignored = |change: &FieldChange| {
+        known.is_some_and(|known| known.get(&change.path) == Some(&change.from))
+            || fresh.iter().any(|(path, has)| *path == change.path && *has == change.from)
+    };
+    let (ignored, open): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| ignored(change));
+    (open, ignored.into_iter().map(|change| (change.path, change.to, change.from)).collect())
+}
