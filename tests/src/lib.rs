@@ -5,17 +5,26 @@
 //! `azureml-env supervise`, which holds a pipe to its parent and ends the child when the pipe closes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod arm;
 mod cargo;
 pub mod controlplane;
+pub mod environment;
 mod error;
 mod files;
+pub mod operator;
 pub mod process;
 mod rundir;
+pub mod sim;
 pub mod supervise;
 pub mod tools;
+pub mod wait;
 
 pub use cargo::binary;
 pub use controlplane::{ControlPlane, Controllers, Options};
+pub use environment::{EnvOptions, Environment, OperatorStart};
 pub use error::{Error, Result};
 pub use files::{checkout, tail};
+pub use operator::{Operator, OperatorOptions};
 pub use rundir::RunDir;
+pub use sim::{Sim, SimOptions, Throttle};
+pub use wait::Until;

@@ -2,10 +2,10 @@
 
 mod keys;
 mod kubeconfig;
+pub(crate) mod kubectl;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -123,22 +123,20 @@ impl ControlPlane {
         &self.kubectl
     }
 
-    /// Runs kubectl as the administrator, and gives what it printed on stdout. Blocks this thread.
+    /// Runs kubectl as the administrator in the checkout's root, and gives what it printed on stdout. Blocks this thread.
     ///
     /// # Errors
     /// [`Error::Command`] with what it printed on stderr, if it ends with an error.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(&self.kubectl);
-        command.args(arguments).env("KUBECONFIG", self.kubeconfig()).current_dir(crate::checkout());
-        let output = command.output().map_err(Error::io(format!("run {}", self.kubectl.display())))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(Error::Command {
-            command: format!("kubectl {}", arguments.join(" ")),
-            status: output.status.to_string(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        self.kubectl_with_input(arguments, "")
+    }
+
+    /// [`Self::kubectl`] with a text on stdin, for `-f -`.
+    ///
+    /// # Errors
+    /// As [`Self::kubectl`].
+    pub fn kubectl_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        kubectl::run(&self.kubectl, &self.kubeconfig(), arguments, input)
     }
 
     /// Stops the API server, as an upgrade of it would; the data stay. Does nothing if it is stopped.

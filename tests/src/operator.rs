@@ -1,0 +1,268 @@
+//! The operator as a process outside the cluster, with the rights, flags and variables that its manifests give it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::controlplane::{free_port, still_starting};
+use crate::process::{Spec, Supervised};
+use crate::sim::{Sim, unreachable};
+use crate::{ControlPlane, Error, Result, cargo};
+
+/// Where the base installs the operator.
+pub const NAMESPACE: &str = "azureml-system";
+/// Its service account, Deployment and container.
+pub const NAME: &str = "azureml-operator";
+
+/// Variables of this process that would lead the operator away from azure-sim.
+const HIDDEN: [&str; 18] = [
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_SUBSCRIPTION_ID",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "RUST_LOG",
+    "SSL_CERT_DIR",
+];
+
+/// How the operator is started.
+#[derive(Debug, Clone, Default)]
+pub struct OperatorOptions {
+    /// Flags that replace the manifest's of the same name, or are added: `("--owner-id", "test")`.
+    pub flags: Vec<(String, String)>,
+    /// Variables that are set besides the manifest's.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running operator. Dropping it kills it.
+pub struct Operator {
+    process: Supervised,
+    admin: String,
+    http: reqwest::Client,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Starts the operator as the service account of the base, which must be applied already, and returns once it says
+    /// that it is ready.
+    ///
+    /// # Errors
+    /// If it can't be built, or doesn't become ready; the error holds the end of its log.
+    pub async fn start(options: &OperatorOptions, plane: &ControlPlane, sim: &Sim) -> Result<Self> {
+        let program = tokio::task::spawn_blocking(|| cargo::binary("azureml-operator", "azureml-operator")).await;
+        let program =
+            program.map_err(|error| Error::Invalid(format!("the build of the operator broke off: {error}")))??;
+        let container = container(&plane.kubectl(&["kustomize", "deploy/base"])?)?;
+        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, NAME).await?;
+        let admin = format!("127.0.0.1:{}", free_port()?);
+        let mut flags = vec![("--admin-listen".to_string(), admin.clone()), ("--log-format".into(), "text".into())];
+        flags.extend(options.flags.iter().cloned());
+        let mut spec = Spec::new(NAME, program).args(with_flags(&container.args, &flags));
+        spec.env_remove = HIDDEN.map(String::from).to_vec();
+        spec.env = container.env.iter().filter_map(EnvVar::value).collect();
+        for (name, value) in environment(sim) {
+            spec = spec.env(name, value);
+        }
+        spec = spec.env("KUBECONFIG", kubeconfig);
+        for (name, value) in &options.env {
+            spec = spec.env(name, value);
+        }
+        let process = Supervised::start(&spec, plane.dir())?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
+        let http = http.map_err(|error| Error::Invalid(format!("cannot make an HTTP client: {error}")))?;
+        let log = process.log().to_path_buf();
+        let mut operator = Operator { process, admin, http, log };
+        operator.wait_ready().await?;
+        Ok(operator)
+    }
+
+    /// Everything that it logged, over all its lives in this environment.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The address of healthz, readyz and metrics.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
+    /// Ends it at once with SIGKILL, as a lost node would.
+    ///
+    /// # Errors
+    /// If the operating system doesn't tell its end.
+    pub fn kill(mut self) -> Result<ExitStatus> {
+        self.process.kill()
+    }
+
+    /// Ends it with SIGTERM, as a rollout does; kills it after 30 s.
+    ///
+    /// # Errors
+    /// If the operating system doesn't tell its end.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        self.process.stop(Duration::from_secs(30))
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// If the operating system doesn't tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.ended()
+    }
+
+    /// Its metrics, as text.
+    ///
+    /// # Errors
+    /// If it doesn't answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let what = "GET /metrics of the operator";
+        let answer = self.http.get(format!("http://{}/metrics", self.admin)).send().await;
+        let answer = answer.map_err(|error| unreachable(what, &error))?;
+        answer.text().await.map_err(|error| unreachable(what, &error))
+    }
+
+    /// Whether `/readyz` answers with success.
+    pub async fn ready(&self) -> bool {
+        let answer = self.http.get(format!("http://{}/readyz", self.admin)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn wait_ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        while !self.ready().await {
+            still_starting(&mut self.process, started, "/readyz does not answer with success")?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The variables that lead a program to azure-sim.
+pub fn environment(sim: &Sim) -> Vec<(String, String)> {
+    [
+        ("AZURE_AUTHORITY_HOST", sim.url().to_string()),
+        ("AZURE_RESOURCE_MANAGER_ENDPOINT", sim.url().to_string()),
+        ("AZURE_RESOURCE_MANAGER_AUDIENCE", sim.url().to_string()),
+        ("SSL_CERT_FILE", sim.ca().display().to_string()),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .to_vec()
+}
+
+/// What a Deployment says of its container, as far as a process can have it.
+#[derive(Debug, Default, Deserialize)]
+struct Container {
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: Vec<EnvVar>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EnvVar {
+    name: String,
+    value: Option<String>,
+    value_from: Option<Value>,
+}
+
+impl EnvVar {
+    /// The variable as the kubelet would set it. What only a kubelet knows is left out.
+    fn value(&self) -> Option<(String, std::ffi::OsString)> {
+        let field = || self.value_from.as_ref()?.pointer("/fieldRef/fieldPath")?.as_str();
+        let value = match (&self.value, field()) {
+            (Some(value), _) => value.clone(),
+            (None, Some("metadata.namespace")) => NAMESPACE.to_string(),
+            (None, Some("metadata.name")) => format!("{NAME}-local"),
+            (None, _) => return None,
+        };
+        Some((self.name.clone(), value.into()))
+    }
+}
+
+/// The operator's container in the rendered base.
+fn container(rendered: &str) -> Result<Container> {
+    for document in serde_yaml_ng::Deserializer::from_str(rendered) {
+        let object = Value::deserialize(document)
+            .map_err(|error| Error::Invalid(format!("`kubectl kustomize deploy/base` printed no YAML: {error}")))?;
+        if object["kind"] == "Deployment" && object["metadata"]["name"] == NAME {
+            let container = object.pointer("/spec/template/spec/containers/0").cloned().unwrap_or_default();
+            return serde_json::from_value(container)
+                .map_err(|error| Error::Invalid(format!("the container of the Deployment {NAME}: {error}")));
+        }
+    }
+    Err(Error::Invalid(format!("deploy/base holds no Deployment {NAME}")))
+}
+
+/// The arguments with these flags set: one that is there (`--flag=value` or `--flag value`) is replaced.
+fn with_flags(args: &[String], flags: &[(String, String)]) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut rest = args.iter().peekable();
+    while let Some(arg) = rest.next() {
+        let name = arg.split('=').next().unwrap_or(arg);
+        if !flags.iter().any(|(flag, _)| flag == name) {
+            kept.push(arg.clone());
+        } else if !arg.contains('=') {
+            rest.next_if(|value| !value.starts_with("--"));
+        }
+    }
+    // A later override wins over an earlier one of the same name.
+    for (at, (flag, value)) in flags.iter().enumerate() {
+        if !flags[at + 1..].iter().any(|(later, _)| later == flag) {
+            kept.push(format!("{flag}={value}"));
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn flags_replace_those_of_the_manifest() {
+        let flags = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        };
+        for (args, set, want) in [
+            (&["run", "--a=1"][..], &[("--a", "2")][..], &["run", "--a=2"][..]),
+            (&["run", "--a", "1", "--b"], &[("--a", "2")], &["run", "--b", "--a=2"]),
+            (&["run", "--a", "--b=1"], &[("--a", "2")], &["run", "--b=1", "--a=2"]),
+            (&["run", "--ab=1"], &[("--a", "2")], &["run", "--ab=1", "--a=2"]),
+            (&["run"], &[("--a", "1"), ("--a", "2")], &["run", "--a=2"]),
+        ] {
+            assert_eq!(with_flags(&strings(args), &flags(set)), strings(want), "{args:?} {set:?}");
+        }
+    }
+
+    #[test]
+    fn the_container_is_the_deployments() {
+        let rendered = "kind: Namespace\nmetadata: {name: azureml-operator}\n---\nkind: Deployment\n\
+            metadata: {name: azureml-operator}\nspec: {template: {spec: {containers: [{args: [run, --a=1], env: [\
+            {name: A, value: x}, {name: N, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}},\
+            {name: H, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}]}}}\n";
+        let container = container(rendered).unwrap();
+        assert_eq!(container.args, ["run", "--a=1"]);
+        let env: Vec<_> = container.env.iter().filter_map(EnvVar::value).collect();
+        assert_eq!(env, [("A".into(), "x".into()), ("N".into(), "azureml-system".into())]);
+        super::container("kind: Namespace\n").unwrap_err();
+    }
+}
