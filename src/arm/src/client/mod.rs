@@ -1,0 +1,441 @@
+//! Requests to ARM: one call, one request, one spent permit.
+
+mod links;
+mod operation;
+mod path;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+pub use links::{NextLink, OperationUrl, Page};
+pub use operation::OperationStatus;
+
+use crate::error::{Sent, ThrottleOrigin, correlation_id, retry_after};
+use crate::http_client::chain;
+use crate::{ArmError, Budget, Cloud, Credential, ErrorKind, HttpClient, OperationKind, Permit};
+
+/// A longer answer isn't read to its end: no list page or resource comes near it.
+const LONGEST_BODY: usize = 32 * 1024 * 1024;
+/// How long a throttled bucket or provider waits when the 429 doesn't say.
+const WAIT_WHEN_UNSAID: Duration = Duration::from_secs(10);
+
+/// A client of one cloud's ARM with one principal. Clones share everything.
+#[derive(Clone)]
+pub struct ArmClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: HttpClient,
+    cloud: Cloud,
+    credential: Arc<Credential>,
+    budget: Budget,
+    observer: Arc<dyn RequestObserver>,
+}
+
+/// A success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Response {
+    /// The HTTP status, 200 to 299.
+    pub status: u16,
+    /// The JSON body; `Null` if there is none.
+    pub body: Value,
+    /// Where to read how the operation goes that the request started, if it started one:
+    /// Azure-AsyncOperation, else the Location of a 202.
+    pub operation: Option<OperationUrl>,
+    /// How long Azure asks to wait before looking.
+    pub retry_after: Option<Duration>,
+    /// Azure's correlation id, for a support request.
+    pub correlation_id: Option<String>,
+}
+
+/// One finished request, for metrics. Holds nothing secret and no name of a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestRecord {
+    /// `GET`, `PUT` …
+    pub method: String,
+    /// The (last) provider in the path, such as `Microsoft.MachineLearningServices`; empty if none.
+    pub provider: String,
+    /// The subscription whose bucket was used.
+    pub subscription: String,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The error's code, if it failed.
+    pub code: Option<String>,
+    /// From the request's start to the end of its answer's body.
+    pub duration: Duration,
+    /// Which bucket it drew from.
+    pub kind: OperationKind,
+}
+
+/// Hears of each request that was sent.
+pub trait RequestObserver: Send + Sync {
+    /// A request has ended, well or not.
+    fn completed(&self, record: &RequestRecord);
+}
+
+/// Hears nothing.
+impl RequestObserver for () {
+    fn completed(&self, _: &RequestRecord) {}
+}
+
+/// A request before it is sent.
+struct Outgoing<'a> {
+    method: Method,
+    url: Url,
+    body: Option<&'a Value>,
+}
+
+impl Outgoing<'_> {
+    /// As people read it: without query, which may be signed.
+    fn named(&self) -> String {
+        format!("{} {}", self.method, self.url.path())
+    }
+}
+
+/// An answer that was read to its end.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl ArmClient {
+    /// A client.
+    pub fn new(
+        http: HttpClient,
+        cloud: Cloud,
+        credential: Arc<Credential>,
+        budget: Budget,
+        observer: Arc<dyn RequestObserver>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { http, cloud, credential, budget, observer }) }
+    }
+
+    /// Whose requests these are, for claims.
+    pub fn principal_key(&self) -> &str {
+        self.inner.credential.principal_key()
+    }
+
+    /// The cloud that it speaks with, for [`OperationUrl::parse`].
+    pub fn cloud(&self) -> &Cloud {
+        &self.inner.cloud
+    }
+
+    /// The buckets that it draws from.
+    pub fn budget(&self) -> &Budget {
+        &self.inner.budget
+    }
+
+    /// Reads a resource. `id` is the path after the host, here and below.
+    ///
+    /// # Errors
+    /// Whatever goes wrong, classified; so also below.
+    pub async fn get(&self, id: &str, api_version: &str, permit: Permit) -> Result<Response, ArmError> {
+        self.call(Method::GET, id, api_version, &[], None, permit).await
+    }
+
+    /// Creates or replaces a resource.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`].
+    pub async fn put(&self, id: &str, api_version: &str, body: &Value, permit: Permit) -> Result<Response, ArmError> {
+        self.call(Method::PUT, id, api_version, &[], Some(body), permit).await
+    }
+
+    /// Changes part of a resource.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`].
+    pub async fn patch(&self, id: &str, api_version: &str, body: &Value, permit: Permit) -> Result<Response, ArmError> {
+        self.call(Method::PATCH, id, api_version, &[], Some(body), permit).await
+    }
+
+    /// Deletes a resource; `query` as in `underlyingResourceAction=Delete`.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`].
+    pub async fn delete(
+        &self,
+        id: &str,
+        api_version: &str,
+        query: &[(&str, &str)],
+        permit: Permit,
+    ) -> Result<Response, ArmError> {
+        self.call(Method::DELETE, id, api_version, query, None, permit).await
+    }
+
+    /// Calls an action, which is the last segment of `id`.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`].
+    pub async fn post(
+        &self,
+        id: &str,
+        api_version: &str,
+        body: Option<&Value>,
+        permit: Permit,
+    ) -> Result<Response, ArmError> {
+        self.call(Method::POST, id, api_version, &[], body, permit).await
+    }
+
+    /// Reads one page of a list: the first, or that of `next`, whose URL is taken verbatim.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`]; [`ErrorKind::ForeignUrl`] when the page's nextLink leads to
+    /// another host, and [`ErrorKind::BadAnswer`] when there is no list or it leads to itself.
+    pub async fn list_page(
+        &self,
+        id: &str,
+        api_version: &str,
+        next: Option<&NextLink>,
+        permit: Permit,
+    ) -> Result<Page, ArmError> {
+        let url = match next {
+            Some(next) => {
+                links::on_resource_manager(next.as_str(), self.cloud()).map_err(|why| why.error("GET nextLink"))?
+            }
+            None => path::url(self.cloud(), "GET", id, api_version, &[])?,
+        };
+        let outgoing = Outgoing { method: Method::GET, url, body: None };
+        let request = outgoing.named();
+        let answer = self.send(&outgoing, permit).await?;
+        let response = self.response(answer, &outgoing)?;
+        links::page(response.body, next, self.cloud(), &request)
+    }
+
+    /// Reads how an operation goes.
+    ///
+    /// # Errors
+    /// When that can't be read now, which says nothing about the operation itself.
+    pub async fn operation(&self, url: &OperationUrl, permit: Permit) -> Result<OperationStatus, ArmError> {
+        let url = links::on_resource_manager(url.as_str(), self.cloud()).map_err(|why| why.error("GET operation"))?;
+        let outgoing = Outgoing { method: Method::GET, url, body: None };
+        let answer = match self.send(&outgoing, permit).await {
+            Ok(answer) => answer,
+            Err(error) => return operation::of_error(error),
+        };
+        let wait = retry_after(&answer.headers, Timestamp::now());
+        let status = answer.status;
+        let body = parse_body(&answer, &outgoing)?;
+        Ok(operation::of_answer(status, &body, wait))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        id: &str,
+        api_version: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+        permit: Permit,
+    ) -> Result<Response, ArmError> {
+        let url = path::url(self.cloud(), method.as_str(), id, api_version, query)?;
+        let outgoing = Outgoing { method, url, body };
+        let answer = self.send(&outgoing, permit).await?;
+        self.response(answer, &outgoing)
+    }
+
+    /// Makes a success of an answer.
+    fn response(&self, answer: Answer, outgoing: &Outgoing<'_>) -> Result<Response, ArmError> {
+        let operation = links::operation_url(answer.status, &answer.headers, self.cloud())
+            .map_err(|why| ArmError { status: Some(answer.status), ..why.error(&outgoing.named()) })?;
+        Ok(Response {
+            status: answer.status,
+            body: parse_body(&answer, outgoing)?,
+            operation,
+            retry_after: retry_after(&answer.headers, Timestamp::now()),
+            correlation_id: correlation_id(&answer.headers),
+        })
+    }
+
+    /// Sends one request and learns from its answer. Only a 2xx is `Ok`.
+    async fn send(&self, outgoing: &Outgoing<'_>, permit: Permit) -> Result<Answer, ArmError> {
+        let token = self.inner.credential.token().await?;
+        let mut bucket = Bucket::of(&permit);
+        permit.spend();
+        let start = Instant::now();
+        let result = self.exchange(outgoing, &token, &mut bucket).await;
+        self.record(outgoing, &bucket, start.elapsed(), &result);
+        if let Err(error) = &result {
+            if error.status == Some(401) {
+                self.inner.credential.forget_if_kept(&token);
+            }
+            self.throttle(error, &bucket);
+        }
+        result
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing<'_>,
+        token: &SecretString,
+        bucket: &mut Bucket,
+    ) -> Result<Answer, ArmError> {
+        let name = outgoing.named();
+        let mut builder = self
+            .inner
+            .http
+            .client()
+            .request(outgoing.method.clone(), outgoing.url.clone())
+            .headers(headers(token, &name)?);
+        match (outgoing.body, &outgoing.method) {
+            (Some(body), _) => builder = builder.json(body),
+            // Gateways in front of ARM want a length of a POST without a body.
+            (None, &Method::POST) => builder = builder.header(header::CONTENT_LENGTH, 0),
+            _ => {}
+        }
+        let mut response = builder.send().await.map_err(|error| broken(&error, &name))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let remaining = remaining(&headers, bucket.kind);
+        self.inner.budget.observe(&bucket.principal, &bucket.subscription, bucket.kind, remaining);
+
+        let mut body = Vec::new();
+        let mut cut = None;
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => {
+                    cut = Some(format!("the answer is longer than {LONGEST_BODY} bytes"));
+                    break;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    cut = Some(chain(&error));
+                    break;
+                }
+            }
+        }
+        match (status, cut) {
+            (200..=299, None) => Ok(Answer { status, headers, body }),
+            // It took effect, or may have; only its answer is lost.
+            (200..=299, Some(reason)) => Err(unreadable(status, &headers, &reason, &name)),
+            _ => Err(ArmError::from_response(status, &headers, &body, &name, Timestamp::now())),
+        }
+    }
+
+    /// Tells the log and the observer.
+    fn record(&self, outgoing: &Outgoing<'_>, bucket: &Bucket, duration: Duration, result: &Result<Answer, ArmError>) {
+        let (status, code, correlation) = match result {
+            Ok(answer) => (Some(answer.status), None, correlation_id(&answer.headers)),
+            Err(error) => (error.status, Some(error.code.clone()), error.correlation_id.clone()),
+        };
+        tracing::debug!(
+            method = %outgoing.method,
+            path = outgoing.url.path(),
+            status,
+            code,
+            correlation,
+            milliseconds = duration.as_millis() as u64,
+            "Azure Resource Manager request"
+        );
+        self.inner.observer.completed(&RequestRecord {
+            method: outgoing.method.to_string(),
+            provider: path::provider(outgoing.url.path()).to_owned(),
+            subscription: bucket.subscription.clone(),
+            status,
+            code,
+            duration,
+            kind: bucket.kind,
+        });
+    }
+
+    /// Makes whoever shares the cause of a 429 wait.
+    fn throttle(&self, error: &ArmError, bucket: &Bucket) {
+        let wait = error.retry_after.unwrap_or(WAIT_WHEN_UNSAID);
+        match (&error.kind, &bucket.scope) {
+            (ErrorKind::Throttled(ThrottleOrigin::Arm), _) => {
+                self.inner.budget.throttled(&bucket.principal, &bucket.subscription, bucket.kind, wait);
+            }
+            (ErrorKind::Throttled(ThrottleOrigin::Provider), Some(scope)) => {
+                self.inner.budget.block_scope(scope.clone(), Instant::now() + wait);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a permit says, after it was spent.
+struct Bucket {
+    principal: String,
+    subscription: String,
+    kind: OperationKind,
+    scope: Option<String>,
+}
+
+impl Bucket {
+    fn of(permit: &Permit) -> Self {
+        Self {
+            principal: permit.principal().to_owned(),
+            subscription: permit.subscription().to_owned(),
+            kind: permit.kind(),
+            scope: permit.provider_scope().map(str::to_owned),
+        }
+    }
+}
+
+fn headers(token: &SecretString, request: &str) -> Result<HeaderMap, ArmError> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
+        let message = "the token holds characters that no header may hold";
+        ArmError::new(ErrorKind::CredentialRejected, "TokenMalformed", message, request, Sent::NotSent)
+    })?;
+    bearer.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, bearer);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {
+        headers.insert("x-ms-client-request-id", id.clone());
+        headers.insert("x-ms-correlation-request-id", id);
+    }
+    Ok(headers)
+}
+
+/// ARM's count of what is left, under the name that fits the kind of operation.
+fn remaining(headers: &HeaderMap, kind: OperationKind) -> Option<u64> {
+    let name = match kind {
+        OperationKind::Read => "x-ms-ratelimit-remaining-subscription-reads",
+        OperationKind::Write => "x-ms-ratelimit-remaining-subscription-writes",
+        OperationKind::Delete => "x-ms-ratelimit-remaining-subscription-deletes",
+    };
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// No answer. Only a failure before there was a connection is known to have had no effect.
+fn broken(error: &reqwest::Error, request: &str) -> ArmError {
+    let sent = if error.is_connect() || error.is_builder() { Sent::NotSent } else { Sent::MaybeProcessed };
+    let (kind, code) = if error.is_timeout() {
+        (ErrorKind::Timeout, "RequestTimeout")
+    } else {
+        (ErrorKind::Network, "ConnectionFailed")
+    };
+    ArmError::new(kind, code, &chain(error), request, sent)
+}
+
+fn unreadable(status: u16, headers: &HeaderMap, reason: &str, request: &str) -> ArmError {
+    ArmError {
+        status: Some(status),
+        correlation_id: correlation_id(headers),
+        ..ArmError::new(ErrorKind::BadAnswer, "AnswerUnreadable", reason, request, Sent::MaybeProcessed)
+    }
+}
+
+/// The body of a success as JSON; nothing at all is `Null`.
+fn parse_body(answer: &Answer, outgoing: &Outgoing<'_>) -> Result<Value, ArmError> {
+    if answer.body.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let reason = format!("the answer is not JSON: {error}");
+        unreadable(answer.status, &answer.headers, &reason, &outgoing.named())
+    })
+}
+
+#[cfg(test)]
+mod tests;

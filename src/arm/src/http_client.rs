@@ -1,0 +1,190 @@
+//! One HTTP client for ARM and for tokens, so that private CAs and proxies hold for both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::error::{Error as AzureError, ErrorKind as AzureErrorKind};
+use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
+use azure_core::http::{AsyncRawResponse, Request, request::Body};
+use reqwest::{Certificate, Client};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
+const USER_AGENT: &str = concat!("azureml-operator/", env!("CARGO_PKG_VERSION"));
+
+/// An HTTP client over TLS (rustls with aws-lc-rs). Roots are the platform's, or those of
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` in their place where set; `HTTPS_PROXY`, `NO_PROXY`
+/// and their like hold. 10 s to connect, 60 s in all. It follows no redirect and retries
+/// nothing: one call is one request. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    proxied: Client,
+    direct: Client,
+}
+
+/// Why there is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    /// The certificates can't be read as PEM.
+    #[error("the extra certificates are not PEM: {0}")]
+    Pem(String),
+    /// `SSL_CERT_FILE` can't be used.
+    #[error("SSL_CERT_FILE={path}: {reason}; it must name a readable file of PEM certificates")]
+    CertFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client can't be built.
+    #[error("the HTTP client could not be built: {0}; check SSL_CERT_FILE and the proxy settings")]
+    Build(String),
+}
+
+impl HttpClient {
+    /// A client as the environment says.
+    ///
+    /// # Errors
+    /// When `SSL_CERT_FILE` is set and isn't a file of certificates, when there are no
+    /// roots at all, or when a proxy setting isn't a URL.
+    pub fn new() -> Result<Self, HttpClientError> {
+        if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
+            check_cert_file(&path)?;
+        }
+        Self::build(&[])
+    }
+
+    /// As [`HttpClient::new`], trusting further roots given as PEM.
+    ///
+    /// # Errors
+    /// As there, and when `pem` holds no certificate.
+    pub fn with_ca(pem: &[u8]) -> Result<Self, HttpClientError> {
+        let roots = Certificate::from_pem_bundle(pem).map_err(|error| HttpClientError::Pem(chain(&error)))?;
+        if roots.is_empty() {
+            return Err(HttpClientError::Pem("no certificate found".to_owned()));
+        }
+        Self::build(&roots)
+    }
+
+    fn build(roots: &[Certificate]) -> Result<Self, HttpClientError> {
+        let build = |direct: bool| {
+            let mut builder = Client::builder()
+                .user_agent(USER_AGENT)
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(TOTAL_TIMEOUT)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .tls_certs_merge(roots.iter().cloned());
+            if direct {
+                builder = builder.no_proxy();
+            }
+            builder.build().map_err(|error| HttpClientError::Build(chain(&error)))
+        };
+        Ok(Self { proxied: build(false)?, direct: build(true)? })
+    }
+
+    /// For requests to ARM.
+    pub(crate) fn client(&self) -> &Client {
+        &self.proxied
+    }
+
+    /// For tokens from Entra.
+    pub(crate) fn for_entra(&self) -> Arc<dyn azure_core::http::HttpClient> {
+        Arc::new(TokenTransport(self.proxied.clone()))
+    }
+
+    /// For tokens of a managed identity, whose endpoint is on this machine: no proxy
+    /// could reach it, nor should one see its tokens.
+    pub(crate) fn for_managed_identity(&self) -> Arc<dyn azure_core::http::HttpClient> {
+        Arc::new(TokenTransport(self.direct.clone()))
+    }
+}
+
+fn check_cert_file(path: &std::ffi::OsStr) -> Result<(), HttpClientError> {
+    let failed = |reason: String| HttpClientError::CertFile { path: path.to_string_lossy().into_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| failed(chain(&error)))?;
+    if certificates.is_empty() {
+        return Err(failed("no certificate found".to_owned()));
+    }
+    Ok(())
+}
+
+/// An error with its causes in one line, without the URL, which may hold a signature.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = match error.downcast_ref::<reqwest::Error>() {
+        Some(error) => what_failed(error).to_owned(),
+        None => error.to_string(),
+    };
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+fn what_failed(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "the request took too long"
+    } else if error.is_connect() {
+        "no connection"
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off"
+    } else if error.is_builder() {
+        "the request could not be built"
+    } else {
+        "the connection failed"
+    }
+}
+
+/// azure_identity's transport over our client.
+#[derive(Debug)]
+struct TokenTransport(Client);
+
+#[async_trait]
+impl azure_core::http::HttpClient for TokenTransport {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
+            .map_err(|error| AzureError::with_message(AzureErrorKind::Other, error.to_string()))?;
+        let mut builder = self.0.request(method, request.url().clone());
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        if let Body::Bytes(bytes) = request.body() {
+            builder = builder.body(bytes.clone());
+        }
+        let response = builder.send().await.map_err(to_azure)?;
+        let status = response.status().as_u16().into();
+        let headers = response.headers().iter().filter_map(|(name, value)| {
+            let value = value.to_str().ok()?.to_owned();
+            Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
+        });
+        let headers = Headers::from(headers.collect::<std::collections::HashMap<_, _>>());
+        let body = response.bytes().await.map_err(to_azure)?;
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
+
+fn to_azure(error: reqwest::Error) -> AzureError {
+    let kind = if error.is_connect() { AzureErrorKind::Connection } else { AzureErrorKind::Io };
+    AzureError::with_message(kind, chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_certificates_that_are_none() {
+        assert!(matches!(HttpClient::with_ca(b"no pem"), Err(HttpClientError::Pem(_))));
+        let missing = check_cert_file(std::ffi::OsStr::new("/nonexistent/ca.pem"));
+        let text = missing.unwrap_err().to_string();
+        assert!(text.contains("SSL_CERT_FILE=/nonexistent/ca.pem"), "{text}");
+    }
+}
