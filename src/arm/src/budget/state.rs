@@ -108,10 +108,9 @@ impl State {
         sender: oneshot::Sender<()>,
         now: Instant,
     ) -> Decision {
-        self.turns.insert(id.clone(), sender);
         let decision = self.try_admit(id.clone(), request, now);
-        if decision == Decision::Granted {
-            self.turns.remove(&id);
+        if decision != Decision::Granted {
+            self.turns.insert(id, sender);
         }
         decision
     }
