@@ -5,7 +5,6 @@
 //! `azureml-env supervise`, which holds a pipe to its parent and ends the child when the pipe closes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-pub mod arm;
 mod cargo;
 pub mod controlplane;
 pub mod environment;
@@ -26,5 +25,5 @@ pub use error::{Error, Result};
 pub use files::{checkout, tail};
 pub use operator::{Operator, OperatorOptions};
 pub use rundir::RunDir;
-pub use sim::{Sim, SimOptions, Throttle};
+pub use sim::{Sim, SimClient, SimOptions, SimRequest, Throttle};
 pub use wait::Until;

@@ -7,7 +7,10 @@ use std::process::{Command, Stdio};
 use crate::{Error, Result, checkout};
 
 /// Runs kubectl with a kubeconfig in the checkout's root, and gives what it printed on stdout.
-pub(crate) fn run(program: &Path, kubeconfig: &Path, arguments: &[&str], input: &str) -> Result<String> {
+///
+/// # Errors
+/// [`Error::Command`] with what it printed on stderr, if it ends with an error.
+pub fn run(program: &Path, kubeconfig: &Path, arguments: &[&str], input: &str) -> Result<String> {
     let failed = || format!("run {}", program.display());
     let mut child = Command::new(program)
         .args(arguments)

@@ -2,7 +2,7 @@
 
 mod keys;
 mod kubeconfig;
-pub(crate) mod kubectl;
+pub mod kubectl;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::sim::{demo, unreachable};
+use super::{demo, unreachable};
 use crate::{Error, Result};
 
 /// The api-version that is asked for where the caller names none.

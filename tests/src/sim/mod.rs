@@ -1,13 +1,15 @@
 //! azure-sim as a process, its `/_sim/` side for tests, and a person's hands on the Azure side.
 
+pub mod arm;
+mod client;
+
 use std::ffi::OsString;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
-use serde_json::Value;
-
-use crate::arm::Arm;
+pub(crate) use self::client::unreachable;
+pub use self::client::{SimClient, SimRequest};
 use crate::controlplane::still_starting;
 use crate::process::{Spec, Supervised};
 use crate::{Error, Result, RunDir, cargo, files};
@@ -66,15 +68,13 @@ impl Default for SimOptions {
     }
 }
 
-/// A running azure-sim. Dropping it ends the process.
+/// A running azure-sim, with all that its [`SimClient`] can do. Dropping it ends the process.
 pub struct Sim {
     process: Option<Supervised>,
     program: PathBuf,
     args: Vec<OsString>,
-    url: String,
-    ca: PathBuf,
     log: PathBuf,
-    http: reqwest::Client,
+    client: SimClient,
 }
 
 impl Sim {
@@ -90,18 +90,8 @@ impl Sim {
         let args = arguments(options, &ca, &dir.path().join("azure-sim-state.json"));
         let (process, url) = launch(&program, &args, "127.0.0.1:0", dir).await?;
         let log = process.log().to_path_buf();
-        let http = http_client(&ca)?;
-        Ok(Sim { process: Some(process), program, args, url, ca, log, http })
-    }
-
-    /// Its address, which is also Entra's there and the audience of its tokens.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The certificate that its clients must trust, as a PEM file.
-    pub fn ca(&self) -> &Path {
-        &self.ca
+        let client = SimClient::new(&url, &ca)?;
+        Ok(Sim { process: Some(process), program, args, log, client })
     }
 
     /// Everything that it printed.
@@ -126,10 +116,11 @@ impl Sim {
     /// As [`Self::start`].
     pub async fn start_again(&mut self, dir: &RunDir) -> Result<()> {
         if self.process.is_none() {
-            let listen = self.url.trim_start_matches("https://").to_string();
-            let (process, _) = launch(&self.program, &self.args, &listen, dir).await?;
+            let listen = self.url().trim_start_matches("https://").to_string();
+            let (process, url) = launch(&self.program, &self.args, &listen, dir).await?;
             self.process = Some(process);
-            self.http = http_client(&self.ca)?;
+            // The CA may be a new one.
+            self.client = SimClient::new(&url, self.client.ca())?;
         }
         Ok(())
     }
@@ -142,100 +133,14 @@ impl Sim {
         self.stop()?;
         self.start_again(dir).await
     }
-
-    /// Azure Resource Manager, as the demo's principal sees it: for what a person does in the portal.
-    ///
-    /// # Errors
-    /// If the principal gets no token.
-    pub async fn arm(&self) -> Result<Arm> {
-        Arm::sign_in(self.http.clone(), &self.url, demo::CLIENT, demo::CLIENT_SECRET).await
-    }
-
-    /// The requests that azure-sim has answered since its start or [`Self::clear_requests`], the oldest first.
-    ///
-    /// # Errors
-    /// If azure-sim doesn't answer.
-    pub async fn requests(&self) -> Result<Vec<Value>> {
-        let answer = self.call(Method::GET, "requests", None).await?;
-        match answer {
-            Value::Array(requests) => Ok(requests),
-            Value::Object(mut page) => match page.remove("value") {
-                Some(Value::Array(requests)) => Ok(requests),
-                _ => Err(Error::Invalid("azure-sim's /_sim/requests holds no list".into())),
-            },
-            other => Err(Error::Invalid(format!("azure-sim's /_sim/requests is no list: {other}"))),
-        }
-    }
-
-    /// Forgets the requests.
-    ///
-    /// # Errors
-    /// If azure-sim doesn't answer.
-    pub async fn clear_requests(&self) -> Result<()> {
-        self.call(Method::DELETE, "requests", None).await.map(drop)
-    }
-
-    /// Adds a fault (docs/azure-sim.md tells what one holds).
-    ///
-    /// # Errors
-    /// If azure-sim refuses it.
-    pub async fn fault(&self, fault: Value) -> Result<Value> {
-        self.call(Method::POST, "faults", Some(fault)).await
-    }
-
-    /// Removes all faults.
-    ///
-    /// # Errors
-    /// If azure-sim doesn't answer.
-    pub async fn clear_faults(&self) -> Result<()> {
-        self.call(Method::DELETE, "faults", None).await.map(drop)
-    }
-
-    /// All that azure-sim holds, with what Azure would not show.
-    ///
-    /// # Errors
-    /// If azure-sim doesn't answer.
-    pub async fn state(&self) -> Result<Value> {
-        self.call(Method::GET, "state", None).await
-    }
-
-    /// Any other `POST /_sim/{path}`.
-    ///
-    /// # Errors
-    /// If azure-sim refuses it.
-    pub async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        self.call(Method::POST, path, Some(body)).await
-    }
-
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-        let what = format!("{method} /_sim/{path}");
-        let mut request = self.http.request(method, format!("{}/_sim/{path}", self.url));
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.map_err(|error| unreachable(&what, &error))?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(|error| unreachable(&what, &error))?;
-        if !status.is_success() {
-            return Err(Error::Http(format!("azure-sim answered {what} with {status}: {text}")));
-        }
-        if text.trim().is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_str(&text)
-            .map_err(|error| Error::Http(format!("azure-sim answered {what} with no JSON ({error}): {text}")))
-    }
 }
 
-/// An error of the transport, with its causes: reqwest's own text leaves the cause out.
-pub(crate) fn unreachable(what: &str, error: &reqwest::Error) -> Error {
-    let mut text = format!("{what}: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
+impl Deref for Sim {
+    type Target = SimClient;
+
+    fn deref(&self) -> &SimClient {
+        &self.client
     }
-    Error::Http(text)
 }
 
 fn arguments(options: &SimOptions, ca: &Path, state: &Path) -> Vec<OsString> {
@@ -272,14 +177,6 @@ fn listening_lines(log: &Path) -> Vec<String> {
     // The last line may be half written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().filter_map(|line| line.strip_prefix("listening ")).map(|url| url.trim().to_string()).collect()
-}
-
-/// A client that trusts this CA and no other, and goes through no proxy.
-fn http_client(ca: &Path) -> Result<reqwest::Client> {
-    let bad = |error: &dyn std::fmt::Display| Error::Invalid(format!("azure-sim's CA {}: {error}", ca.display()));
-    let certificate = reqwest::Certificate::from_pem(files::read(ca)?.as_bytes()).map_err(|error| bad(&error))?;
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([certificate]).timeout(Duration::from_secs(60));
-    client.build().map_err(|error| bad(&error))
 }
 
 #[cfg(test)]
