@@ -1,11 +1,15 @@
 //! `azureml-env`: a real control plane, azure-sim and the operator on this machine.
 
+mod demo;
+mod local;
+mod up;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use azureml_tests::supervise;
 use azureml_tests::tools::Tool;
-use clap::{Parser, Subcommand};
+use azureml_tests::{Result, supervise};
+use clap::{Args, Parser, Subcommand};
 
 /// A Kubernetes control plane, azure-sim and the operator on this machine.
 #[derive(Parser)]
@@ -19,6 +23,15 @@ struct Arguments {
 enum Verb {
     /// Find or build the control plane's programs and print their paths.
     Tools,
+    /// Start the environment in the background, print the variables that lead to it, and write them to .local/env.
+    Up(Settings),
+    /// End the environment that `up` started.
+    Down,
+    /// Show everything from nothing; fail if a step isn't seen. KEEP=1 leaves the environment up.
+    Demo(Settings),
+    /// Run the environment until SIGTERM.
+    #[command(hide = true)]
+    Serve(Settings),
     /// Run a command until it ends or stdin closes, then kill its process group.
     #[command(hide = true)]
     Supervise {
@@ -39,6 +52,17 @@ enum Verb {
     },
 }
 
+/// What can be chosen of an environment.
+#[derive(Args, Debug, Clone, PartialEq, Eq)]
+struct Settings {
+    /// How much faster than the clock on the wall azure-sim's time runs.
+    #[arg(long, env = "AZUREML_TIME_SCALE", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    time_scale: u32,
+    /// The world that azure-sim starts with. Default: src/sim/worlds/demo.yaml.
+    #[arg(long, env = "AZUREML_WORLD")]
+    world: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(code) => code,
@@ -49,13 +73,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> azureml_tests::Result<ExitCode> {
+fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Tools => {
             for tool in Tool::ALL {
                 println!("{:24} {}", tool.name(), tool.find_or_build()?.display());
             }
         }
+        Verb::Up(settings) => {
+            up::up(&settings)?;
+            print!("{}", up::exports()?);
+        }
+        Verb::Down => up::down()?,
+        Verb::Demo(settings) => demo::demo(&settings)?,
+        Verb::Serve(settings) => up::serve(&settings)?,
         Verb::Supervise { hold, command } => {
             return supervise::supervise(&command, hold.as_deref()).map(ExitCode::from);
         }
