@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use crate::{Error, Result, files};
@@ -40,20 +40,10 @@ pub fn binary(package: &str, name: &str) -> Result<PathBuf> {
 
 fn build(package: &str, name: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(&cargo)
-        .args(["build", "--package", package, "--bin", name, "--message-format", "json-render-diagnostics"])
-        .current_dir(files::checkout())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| Error::MissingTool(format!("cannot run {} to build {name}: {error}", cargo.display())))?;
-    if !output.status.success() {
-        return Err(Error::Build {
-            what: format!("{name} of the package {package}"),
-            status: output.status.to_string(),
-            output: files::last_lines(&String::from_utf8_lossy(&output.stderr), 40),
-        });
-    }
-    executable(&String::from_utf8_lossy(&output.stdout), name)
+    let mut command = Command::new(cargo);
+    command.args(["build", "--package", package, "--bin", name, "--message-format", "json-render-diagnostics"]);
+    let messages = crate::build::run(command.current_dir(files::checkout()), name)?;
+    executable(&messages, name)
         .ok_or_else(|| Error::Invalid(format!("cargo built {package} and named no executable {name}")))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::operator::{Operator, OperatorOptions};
 use crate::sim::{Sim, SimOptions, demo};
 use crate::wait::{self, Until};
-use crate::{ControlPlane, Controllers, Error, Options, Result, files};
+use crate::{ControlPlane, Controllers, Error, Options, Result, cargo, files};
 
 /// How many of azure-sim's last requests a failed wait shows.
 const REQUESTS_SHOWN: usize = 30;
@@ -68,6 +68,12 @@ impl Environment {
     /// # Errors
     /// If a part doesn't become ready, or the API server refuses what is applied.
     pub async fn start(options: EnvOptions) -> Result<Self> {
+        // First of all: a fault in our own code should be told before anything is started.
+        let built = tokio::task::spawn_blocking(|| {
+            cargo::binary("azure-sim", "azure-sim")?;
+            cargo::binary("azureml-operator", "azureml-operator")
+        });
+        built.await.map_err(|error| Error::Invalid(format!("the build broke off: {error}")))??;
         let controllers = options.controllers;
         let plane = ControlPlane::start(Options { controllers, ..Options::default() }).await?;
         let sim = Sim::start(&options.sim, plane.dir()).await?;

@@ -1,6 +1,7 @@
 //! Small helpers around files: log tails, locks, atomic writes and the checkout's own folders.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -68,10 +69,16 @@ pub(crate) fn lock(path: &Path, waiting_for: &str) -> Result<File> {
         }
         if started.elapsed() >= said + PROGRESS_EVERY {
             said = started.elapsed();
-            eprintln!("waiting for another process {waiting_for} ({} s)", said.as_secs());
+            say(&format!("waiting for another process {waiting_for} ({} s)", said.as_secs()));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Says on stderr what is going on. Not with `eprintln`, which the test harness holds back until a test has failed.
+pub(crate) fn say(text: &str) {
+    // Whoever closed stderr doesn't want to know.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// How often a long step says that it is still at work.

@@ -5,15 +5,13 @@
 //! (`$AZUREML_CACHE`, else `$XDG_CACHE_HOME`, else `~/.cache`), once for each set of pinned versions.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::files::{self, PROGRESS_EVERY};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// The version of Kubernetes that `tests/controlplane/kubernetes/go.mod` pins.
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
@@ -168,57 +166,23 @@ fn build(tool: Tool, source: &Source, module: &Path, program: &Path) -> Result<(
             source.version
         )));
     }
-    eprintln!(
+    files::say(&format!(
         "building {name} {} with Go, once; on two cores this takes about {} ({})",
         source.version,
         source.usual,
         program.display()
-    );
+    ));
     let started = Instant::now();
     let unfinished = program.with_file_name(format!(".{name}.unfinished"));
-    let mut child = Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", &source.ldflags, "-o"])
-        .args([unfinished.as_os_str(), OsStr::new(source.package)])
-        .current_dir(module)
-        // A static program needs no C compiler, and runs on any distribution that shares the cache.
-        .env("CGO_ENABLED", "0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(Error::io("start `go build`"))?;
-    let output = watch_build(&mut child, name, started)?;
-    let status = child.wait().map_err(Error::io("wait for `go build`"))?;
-    if !status.success() {
-        return Err(Error::Build {
-            what: format!("{name} {} in {}", source.version, module.display()),
-            status: status.to_string(),
-            output: files::last_lines(&output, 30),
-        });
-    }
+    let mut command = Command::new("go");
+    command.args(["build", "-trimpath", "-ldflags", &source.ldflags, "-o"]);
+    command.args([unfinished.as_os_str(), OsStr::new(source.package)]).current_dir(module);
+    // A static program needs no C compiler, and runs on any distribution that shares the cache.
+    command.env("CGO_ENABLED", "0");
+    crate::build::run(&mut command, name)?;
     std::fs::rename(&unfinished, program).map_err(Error::io(format!("put {} in its place", program.display())))?;
-    eprintln!("built {name} in {} s", started.elapsed().as_secs());
+    files::say(&format!("built {name} in {} s", started.elapsed().as_secs()));
     Ok(())
-}
-
-/// Collects a build's messages and says regularly that it is still at work.
-fn watch_build(child: &mut Child, name: &str, started: Instant) -> Result<String> {
-    let mut stderr = child.stderr.take();
-    let reader = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        // A pipe that breaks ends the text early; the exit status tells whether the build went well.
-        let _ = stderr.as_mut().map(|pipe| pipe.read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let mut said = Duration::ZERO;
-    while child.try_wait().map_err(Error::io("wait for `go build`"))?.is_none() {
-        std::thread::sleep(Duration::from_millis(200));
-        if started.elapsed() >= said + PROGRESS_EVERY {
-            said = started.elapsed();
-            eprintln!("  still building {name} ({} s)", said.as_secs());
-        }
-    }
-    Ok(reader.join().unwrap_or_default())
 }
 
 /// The first file of that name in the PATH's folders.

@@ -1,0 +1,81 @@
+# The commands of this project; `make` alone lists them.
+# Needed: Rust (with rustfmt and clippy), a C compiler, Go 1.26 for the control plane of tests and demo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO_DENY_VERSION := 0.20.2
+BIN_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
+# Tests and environment take the binaries that `build` made, all from one compilation.
+export AZUREML_BIN_DIR := $(BIN_DIR)
+
+.PHONY: help
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: build ## Show everything from nothing, against azure-sim; KEEP=1 leaves it up
+	@$(BIN_DIR)/azureml-env demo
+
+.PHONY: up
+up: build ## Start Kubernetes, azure-sim and the operator in the background; variables in .local/env
+	@$(BIN_DIR)/azureml-env up
+
+.PHONY: down
+down: build-env ## End what `make up` started
+	@$(BIN_DIR)/azureml-env down
+
+.PHONY: test
+test: build tools ## All tests, with a real API server; the first run builds it (about 10 minutes on two cores)
+	cargo test --workspace
+
+.PHONY: check
+check: check-format check-lints check-generated check-deny check-advisories ## Format, lints, generated files, licences and dependencies
+
+.PHONY: generate
+generate: ## Write crds/ and docs/reference/ from src/api
+	cargo run --quiet --package azureml-api --bin crdgen
+
+.PHONY: fmt
+fmt: ## Format the sources
+	cargo fmt --all
+
+.PHONY: build build-env tools
+build:
+	cargo build --workspace --bins
+
+build-env:
+	@cargo build --quiet --package azureml-tests --bin azureml-env
+
+# Before the tests rather than in them, where nobody would see what takes so long.
+tools: build
+	@$(BIN_DIR)/azureml-env tools
+
+.PHONY: check-format check-lints check-generated check-deny check-advisories
+check-format:
+	cargo fmt --all --check
+
+check-lints:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+check-generated:
+	cargo run --quiet --package azureml-api --bin crdgen -- --check
+
+check-deny: cargo-deny
+	cargo deny check bans licenses sources
+
+# The database of advisories is on the network. Without it the check says so and passes; a finding fails.
+check-advisories: cargo-deny
+	@if reason=$$(cargo deny fetch db 2>&1); then \
+		echo cargo deny check advisories; \
+		cargo deny check --disable-fetch advisories; \
+	else \
+		echo "skipped: cargo deny check advisories, because the database can't be fetched:"; \
+		echo "$$reason" | tail -n 3 | sed 's/^/    /'; \
+	fi
+
+.PHONY: cargo-deny
+cargo-deny:
+	@cargo deny --version 2>/dev/null | grep -qxF 'cargo-deny $(CARGO_DENY_VERSION)' \
+		|| cargo install --locked cargo-deny --version $(CARGO_DENY_VERSION)
