@@ -18,7 +18,7 @@ spec: {subscriptionId: 00000000-0000-0000-0000-000000000001, resourceGroup: ml-r
 #[tokio::test]
 async fn a_wait_sees_changes_outlives_a_restart_and_tells_what_it_saw_last() {
     let mut plane = ControlPlane::start(Options::default()).await.unwrap();
-    plane.kubectl(&["apply", "--server-side", "-k", "crds"]).unwrap();
+    plane.kubectl(&["apply", "--server-side", "-f", "crds/workspaces.yaml"]).unwrap();
     plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]).unwrap();
     plane.kubectl_with_input(&["apply", "-f", "-"], WORKSPACE).unwrap();
     let client = plane.client();
