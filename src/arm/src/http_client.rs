@@ -84,6 +84,12 @@ impl HttpClient {
         Ok(Self { proxied: build(false)?, direct: build(true)? })
     }
 
+    /// Whatever proxy the environment of a test names.
+    #[cfg(test)]
+    pub(crate) fn without_proxy(self) -> Self {
+        Self { proxied: self.direct.clone(), direct: self.direct }
+    }
+
     /// For requests to ARM.
     pub(crate) fn client(&self) -> &Client {
         &self.proxied
@@ -91,13 +97,13 @@ impl HttpClient {
 
     /// For tokens from Entra.
     pub(crate) fn for_entra(&self) -> Arc<dyn azure_core::http::HttpClient> {
-        Arc::new(TokenTransport(self.proxied.clone()))
+        Arc::new(TokenTransport { client: self.proxied.clone(), refusals: Refusals::AreErrors })
     }
 
     /// For tokens of a managed identity, whose endpoint is on this machine: no proxy
     /// could reach it, nor should one see its tokens.
     pub(crate) fn for_managed_identity(&self) -> Arc<dyn azure_core::http::HttpClient> {
-        Arc::new(TokenTransport(self.direct.clone()))
+        Arc::new(TokenTransport { client: self.direct.clone(), refusals: Refusals::AreAnswers })
     }
 }
 
@@ -145,14 +151,35 @@ fn what_failed(error: &reqwest::Error) -> &'static str {
 
 /// azure_identity's transport over our client.
 #[derive(Debug)]
-struct TokenTransport(Client);
+struct TokenTransport {
+    client: Client,
+    refusals: Refusals,
+}
+
+/// What becomes of an answer that isn't a 2xx.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusals {
+    /// A [`TokenRefusal`]: azure_identity 1.0 reads Entra's error body without unescaping
+    /// it, so that a reason with a line break or a quote in it would be lost.
+    AreErrors,
+    /// An answer: azure_identity knows which ones of the identity endpoint to wait out.
+    AreAnswers,
+}
+
+/// Entra's answer to a request for a token that it refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the token endpoint answered {status}")]
+pub(crate) struct TokenRefusal {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
 
 #[async_trait]
 impl azure_core::http::HttpClient for TokenTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|error| AzureError::with_message(AzureErrorKind::Other, error.to_string()))?;
-        let mut builder = self.0.request(method, request.url().clone());
+        let mut builder = self.client.request(method, request.url().clone());
         for (name, value) in request.headers().iter() {
             builder = builder.header(name.as_str(), value.as_str());
         }
@@ -160,14 +187,18 @@ impl azure_core::http::HttpClient for TokenTransport {
             builder = builder.body(bytes.clone());
         }
         let response = builder.send().await.map_err(to_azure)?;
-        let status = response.status().as_u16().into();
+        let status = response.status().as_u16();
         let headers = response.headers().iter().filter_map(|(name, value)| {
             let value = value.to_str().ok()?.to_owned();
             Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
         });
         let headers = Headers::from(headers.collect::<std::collections::HashMap<_, _>>());
         let body = response.bytes().await.map_err(to_azure)?;
-        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+        if self.refusals == Refusals::AreErrors && !(200..300).contains(&status) {
+            let refusal = TokenRefusal { status, body: body.to_vec() };
+            return Err(AzureError::new(AzureErrorKind::Credential, refusal));
+        }
+        Ok(AsyncRawResponse::from_bytes(status.into(), headers, body))
     }
 }
 

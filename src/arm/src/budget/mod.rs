@@ -193,6 +193,7 @@ impl Budget {
     /// Asks for one request, and never waits. Without a token, or when others wait before
     /// it, the claim is queued (once per key); when its turn has come its key is sent on
     /// [`Budget::wakes`] and a token is kept for it for 10 s, so that asking again is granted.
+    /// Who doesn't come in time is out of the queue, and asks anew when it wants to.
     pub fn try_admit(&self, claim: &Claim) -> Admission {
         let request = Request::of(claim);
         let decision = self.shared.lock().try_admit(WaiterId::Key(claim.key.clone()), &request, Instant::now());
@@ -263,9 +264,21 @@ impl Budget {
     /// says less than we think, someone else uses the bucket too; if it says more than the
     /// bucket is believed to hold, the bucket is larger.
     pub fn observe(&self, principal: &str, subscription: &str, kind: OperationKind, remaining: Option<u64>) {
+        self.observe_since(principal, subscription, kind, remaining, Instant::now());
+    }
+
+    /// As [`Budget::observe`], for the answer to a request that was sent at that time.
+    pub(crate) fn observe_since(
+        &self,
+        principal: &str,
+        subscription: &str,
+        kind: OperationKind,
+        remaining: Option<u64>,
+        sent: Instant,
+    ) {
         let Some(remaining) = remaining else { return };
         let key = BucketKey::new(principal, subscription, kind);
-        self.shared.lock().observe(&key, remaining, Instant::now());
+        self.shared.lock().observe(&key, remaining, sent, Instant::now());
         self.shared.changed.notify_one();
     }
 

@@ -116,11 +116,16 @@ impl State {
     }
 
     pub fn try_admit(&mut self, id: WaiterId, request: &Request, now: Instant) -> Decision {
-        // Who now wants something else, or is blocked after all, starts anew. A token that
+        // Who now wants something else, or must wait after all, starts anew. A token that
         // is kept already serves whatever the priority and lane are by now.
         let blocked = request.scope.as_deref().is_some_and(|scope| self.is_blocked(scope, now));
+        let paused = self.bucket(&request.bucket, now).tokens.is_paused_at(now);
         let keeps_place = self.places.get(&id).is_some_and(|place| {
-            if self.holds_token(&id, place) { place.bucket == request.bucket && !blocked } else { place == request }
+            if self.holds_token(&id, place) {
+                place.bucket == request.bucket && !blocked && !paused
+            } else {
+                place == request
+            }
         });
         if !keeps_place {
             self.withdraw(&id);
@@ -170,10 +175,10 @@ impl State {
         bucket.tokens.give_back();
     }
 
-    pub fn observe(&mut self, key: &BucketKey, remaining: u64, now: Instant) {
+    pub fn observe(&mut self, key: &BucketKey, remaining: u64, sent: Instant, now: Instant) {
         let bucket = self.bucket(key, now);
         bucket.tokens.refill(now);
-        bucket.tokens.observe(remaining);
+        bucket.tokens.observe(remaining, now.saturating_duration_since(sent));
     }
 
     pub fn throttled(&mut self, key: &BucketKey, retry_after: Duration, now: Instant) {
@@ -233,7 +238,7 @@ impl State {
                     left: bucket.tokens.left(),
                     capacity: bucket.tokens.capacity(),
                     waiting: bucket.queue.len(),
-                    throttled: bucket.tokens.is_paused(),
+                    throttled: bucket.tokens.is_paused_at(now),
                 }
             })
             .collect();

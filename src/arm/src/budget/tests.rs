@@ -312,6 +312,19 @@ async fn arms_429_makes_the_bucket_wait_once_and_start_empty() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_429_holds_for_a_token_that_is_kept_already() {
+    let budget = small(1.0);
+    let mut wakes = running(&budget);
+    granted(budget.try_admit(&claim("a", "first"))).spend();
+    queued(budget.try_admit(&claim("a", "k")));
+    assert_eq!(wakes.recv().await.unwrap(), "k");
+    budget.throttled("app/t/c", "s1", Write, Duration::from_secs(5));
+    assert_eq!(queued(budget.try_admit(&claim("a", "k"))), Duration::from_secs(6));
+    assert_eq!(wakes.recv().await.unwrap(), "k");
+    granted(budget.try_admit(&claim("a", "k"))).spend();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_providers_429_makes_that_provider_and_region_wait() {
     let budget = small(50.0);
     let mut wakes = running(&budget);
@@ -355,6 +368,24 @@ async fn learns_from_what_arm_has_left() {
     // More than it is believed to hold.
     observe(&budget, Some(1199));
     assert_eq!((state(&budget).left, state(&budget).capacity), (1199.0, 1200.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arm_says_does_not_slow_a_bucket_that_is_ours_alone() {
+    let budget = small(1.0);
+    let mut wakes = running(&budget);
+    let start = Instant::now();
+    granted(budget.try_admit(&claim("a", "k"))).spend();
+    for _ in 0..20 {
+        queued(budget.try_admit(&claim("a", "k")));
+        assert_eq!(wakes.recv().await.unwrap(), "k");
+        let sent = Instant::now();
+        granted(budget.try_admit(&claim("a", "k"))).spend();
+        advance(Duration::from_millis(300)).await;
+        budget.observe_since("app/t/c", "s1", Write, Some(0), sent);
+    }
+    let took = start.elapsed().as_secs_f64();
+    assert!((20.0..21.5).contains(&took), "{took}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,17 +78,20 @@ impl Tokens {
         }
     }
 
-    /// ARM says how many it has left for everyone.
-    pub fn observe(&mut self, remaining: u64) {
+    /// ARM said how many it has left for everyone, at some time since `age` ago.
+    pub fn observe(&mut self, remaining: u64, age: Duration) {
         let remaining = remaining as f64;
+        let outstanding = f64::from(self.outstanding);
         // The request that was answered had its token from the bucket too.
         let size = (remaining + 1.0) * self.share;
         if size > self.capacity {
             self.capacity = size;
-            self.left = (remaining * self.share - f64::from(self.outstanding)).max(self.left);
-        } else if self.left > remaining {
-            self.left = remaining;
+            self.left = (remaining * self.share - outstanding).max(self.left);
+            return;
         }
+        // Without what came back meanwhile, each answer would cost the refill of its way.
+        let most = remaining + age.as_secs_f64() * self.refill_per_second - outstanding;
+        self.left = self.left.min(most.max(0.0));
     }
 
     /// Nothing is taken before `until`, and then the bucket is empty.
@@ -126,7 +129,7 @@ impl Tokens {
         self.capacity
     }
 
-    pub fn is_paused(&self) -> bool {
-        self.paused_until.is_some()
+    pub fn is_paused_at(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
     }
 }

@@ -259,10 +259,10 @@ impl ArmClient {
     /// Sends one request and learns from its answer. Only a 2xx is `Ok`.
     async fn send(&self, outgoing: &Outgoing<'_>, permit: Permit) -> Result<Answer, ArmError> {
         let token = self.inner.credential.token().await?;
-        let mut bucket = Bucket::of(&permit);
+        let bucket = Bucket::of(&permit);
         permit.spend();
         let start = Instant::now();
-        let result = self.exchange(outgoing, &token, &mut bucket).await;
+        let result = self.exchange(outgoing, &token, &bucket).await;
         self.record(outgoing, &bucket, start.elapsed(), &result);
         if let Err(error) = &result {
             if error.status == Some(401) {
@@ -277,7 +277,7 @@ impl ArmClient {
         &self,
         outgoing: &Outgoing<'_>,
         token: &SecretString,
-        bucket: &mut Bucket,
+        bucket: &Bucket,
     ) -> Result<Answer, ArmError> {
         let name = outgoing.named();
         let mut builder = self
@@ -292,10 +292,11 @@ impl ArmClient {
             (None, &Method::POST) => builder = builder.header(header::CONTENT_LENGTH, 0),
             _ => {}
         }
+        let sent = Instant::now();
         let mut response = builder.send().await.map_err(|error| broken(&error, &name))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let remaining = remaining(&headers, bucket.kind);
-        self.inner.budget.observe(&bucket.principal, &bucket.subscription, bucket.kind, remaining);
+        self.inner.budget.observe_since(&bucket.principal, &bucket.subscription, bucket.kind, remaining, sent);
 
         let mut body = Vec::new();
         let mut cut = None;

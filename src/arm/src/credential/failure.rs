@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::CredentialConfig;
 use crate::error::Sent;
-use crate::{ArmError, ErrorKind};
+use crate::http_client::TokenRefusal;
+use crate::{ArmError, ErrorKind, ThrottleOrigin};
 
 /// How the message of an unreadable service account token starts.
 pub(super) const TOKEN_FILE: &str = "the service account token can't be read from ";
@@ -21,24 +22,24 @@ pub(super) fn read(error: &AzureError, config: &CredentialConfig) -> ArmError {
 }
 
 fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
-    let new = |kind, code: &str, message: &str| ArmError::new(kind, code, message, "token", Sent::Answered);
-    for error in causes(error) {
+    if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<TokenRefusal>()) {
+        return refused_by_entra(refusal);
+    }
+    let new = |kind, code: &str, message: &str| ArmError::new(kind, code, message, "token", Sent::NotSent);
+    for error in causes(error).filter_map(|cause| cause.downcast_ref::<AzureError>()) {
         let message = error.to_string();
         match error.kind() {
-            AzureErrorKind::HttpResponse { status, error_code, raw_response } => {
-                let body = raw_response.as_ref().and_then(|raw| serde_json::from_slice(raw.body()).ok());
-                return refusal(u16::from(*status), error_code.as_deref(), body.as_ref(), &message, config);
+            AzureErrorKind::HttpResponse { status, .. } => {
+                return refused_by_machine(u16::from(*status), &message, config);
             }
             AzureErrorKind::Connection | AzureErrorKind::Io => {
-                let kind = if message.contains("took too long") { ErrorKind::Timeout } else { ErrorKind::Network };
+                let timed_out = message.contains("took too long");
+                let kind = if timed_out { ErrorKind::Timeout } else { ErrorKind::Network };
                 return new(kind, "TokenEndpointUnreachable", &message);
             }
             AzureErrorKind::DataConversion => {
-                return new(
-                    ErrorKind::BadAnswer,
-                    "TokenEndpointUnreadable",
-                    "the token endpoint's answer is not what it should be",
-                );
+                let message = "the token endpoint's answer is not what it should be";
+                return new(ErrorKind::BadAnswer, "TokenEndpointUnreadable", message);
             }
             _ if message.starts_with(TOKEN_FILE) => {
                 return new(ErrorKind::CredentialRejected, "FederatedTokenUnreadable", &message);
@@ -49,46 +50,57 @@ fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
     new(ErrorKind::CredentialRejected, "NoToken", &error.to_string())
 }
 
-/// An answer that isn't a token. Entra names the reason as `AADSTS` and a number.
-fn refusal(
-    status: u16,
-    error_code: Option<&str>,
-    body: Option<&Value>,
-    message: &str,
-    config: &CredentialConfig,
-) -> ArmError {
-    let kind = match status {
-        429 => ErrorKind::Throttled(crate::ThrottleOrigin::Object),
+/// `{"error": …, "error_description": "AADSTS…", "error_codes": [number]}`.
+fn refused_by_entra(refusal: &TokenRefusal) -> ArmError {
+    let Ok(body) = serde_json::from_slice::<Value>(&refusal.body) else {
+        // Not Entra's words: a proxy's, or another server's.
+        let kind = match kind_of(refusal.status) {
+            ErrorKind::CredentialRejected => ErrorKind::BadAnswer,
+            other => other,
+        };
+        let message = "the token endpoint's answer is not JSON";
+        return with_status(kind, "TokenEndpointUnreadable", message, refusal.status);
+    };
+    let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let number = body.get("error_codes").and_then(|codes| codes.get(0)?.as_u64());
+    let code = match (number, text("error")) {
+        (Some(number), _) => format!("AADSTS{number}"),
+        (None, Some(code)) => crate::error::shorten(code, 80),
+        (None, None) => format!("Http{}", refusal.status),
+    };
+    let message = text("error_description").unwrap_or("the token endpoint gives no reason");
+    with_status(kind_of(refusal.status), &code, message, refusal.status)
+}
+
+/// The identity endpoint of this machine, or of App Service.
+fn refused_by_machine(status: u16, message: &str, config: &CredentialConfig) -> ArmError {
+    let is_identity = matches!(config, CredentialConfig::ManagedIdentity { .. });
+    let code = match status {
+        400 if is_identity => "IdentityNotAssigned".to_owned(),
+        _ => format!("Http{status}"),
+    };
+    with_status(kind_of(status), &code, message, status)
+}
+
+fn kind_of(status: u16) -> ErrorKind {
+    match status {
+        429 => ErrorKind::Throttled(ThrottleOrigin::Object),
         408 => ErrorKind::Timeout,
         500.. => ErrorKind::Server,
         _ => ErrorKind::CredentialRejected,
-    };
-    let first = error_code.and_then(|codes| codes.split(',').next());
-    let is_number = |code: &&str| !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit());
-    let is_identity = matches!(config, CredentialConfig::ManagedIdentity { .. });
-    let code = match first.filter(is_number) {
-        Some(number) => format!("AADSTS{number}"),
-        None if is_identity && status == 400 => "IdentityNotAssigned".to_owned(),
-        None => body
-            .and_then(|body| body.get("error")?.as_str())
-            .map_or_else(|| format!("Http{status}"), |code| crate::error::shorten(code, 80)),
-    };
-    let described = body.and_then(|body| body.get("error_description")?.as_str());
-    let message = described.unwrap_or(message);
-    let mut error = ArmError::new(kind, &code, message, "token", Sent::Answered);
-    error.status = Some(status);
-    error
+    }
 }
 
-/// The error and its causes that are azure_core's too, outermost first.
-fn causes(error: &AzureError) -> Vec<&AzureError> {
-    let mut found = vec![error];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        found.extend(cause.downcast_ref::<AzureError>());
-        next = cause.source();
-    }
-    found
+fn with_status(kind: ErrorKind, code: &str, message: &str, status: u16) -> ArmError {
+    ArmError { status: Some(status), ..ArmError::new(kind, code, message, "token", Sent::NotSent) }
+}
+
+/// The error and its causes, outermost first.
+fn causes<'a>(error: &'a AzureError) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error as &'a (dyn Error + 'static)), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        error.source()
+    })
 }
 
 /// A text in which the secret, should the other side have repeated it, is struck out.
