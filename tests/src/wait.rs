@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// The group of a kind that is named without one.
 const DEFAULT_GROUP: &str = "azureml.dev";
 
+/// How long to wait before the kind is looked up again while the API server is away.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
 /// A question to an object as it is; `None` is one that isn't there.
 type Question = Box<dyn Fn(Option<&Value>) -> bool + Send + Sync>;
 
@@ -107,34 +110,52 @@ pub async fn wait_for(
     until: &Until,
     within: Duration,
 ) -> Result<Option<Value>> {
-    let api = api(client, kind, namespace).await?;
     let mut seen: Option<Value> = None;
     let mut broken = None;
     let watch = async {
+        let api = loop {
+            match api(client, kind, namespace).await {
+                Ok(api) => break api,
+                // The API server may be away, or not serve a definition yet that it has just been given.
+                Err(error) => broken = Some(error.to_string()),
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
+        };
         let mut objects = std::pin::pin!(watch_object(api, name).default_backoff());
         while let Some(object) = objects.next().await {
-            match object.map(|object| object.map(serde_json::to_value).transpose()) {
-                Ok(Ok(object)) => (seen, broken) = (object, None),
-                Ok(Err(error)) => broken = Some(error.to_string()),
+            match object {
+                Ok(object) => (seen, broken) = (object.map(|object| to_json(&object, kind)).transpose()?, None),
                 Err(error) => broken = Some(error.to_string()),
             }
             if broken.is_none() && (until.holds)(seen.as_ref()) {
-                return;
+                return Ok(());
             }
         }
+        Err(Error::Invalid(format!("the watch of {kind} {namespace}/{name} ended")))
     };
-    if tokio::time::timeout(within, watch).await.is_ok() && broken.is_none() && (until.holds)(seen.as_ref()) {
-        return Ok(seen);
+    match tokio::time::timeout(within, watch).await {
+        Ok(Ok(())) => return Ok(seen),
+        Ok(Err(error)) => return Err(error),
+        Err(_) => {}
     }
     let last = match &seen {
         Some(object) => yaml(object),
         None => "(it does not exist)".into(),
     };
-    let broken = broken.map(|error| format!("\nthe watch is broken: {error}")).unwrap_or_default();
+    let broken = broken.map(|error| format!("\nit can't be watched: {error}")).unwrap_or_default();
     let (what, seconds) = (&until.what, within.as_secs());
     Err(Error::TimedOut(format!(
         "{kind} {namespace}/{name}: waited {seconds} s for {what}; last seen:\n{last}{broken}"
     )))
+}
+
+/// An object as JSON. The items of a list don't tell their kind themselves.
+fn to_json(object: &DynamicObject, kind: &str) -> Result<Value> {
+    let mut json = serde_json::to_value(object).map_err(|error| Error::Invalid(format!("{kind}: {error}")))?;
+    if json["kind"].is_null() {
+        json["kind"] = kind.rsplit('/').next().unwrap_or(kind).into();
+    }
+    Ok(json)
 }
 
 /// An object as YAML, without the noise of managedFields.

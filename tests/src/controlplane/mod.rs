@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use self::keys::Keys;
@@ -25,6 +26,9 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 const PORT_ATTEMPTS: usize = 5;
 /// The life of the tokens that [`ControlPlane::service_account_kubeconfig`] asks for.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
+/// On SIGTERM the API server closes its port at once, and then waits up to a minute for its clients to hang up.
+/// That minute is of no use here.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 const ISSUER: &str = "https://kubernetes.default.svc";
 /// A user with every right; the token is fresh for each control plane.
 const ADMIN: &str = "admin";
@@ -139,13 +143,13 @@ impl ControlPlane {
         kubectl::run(&self.kubectl, &self.kubeconfig(), arguments, input)
     }
 
-    /// Stops the API server, as an upgrade of it would; the data stay. Does nothing if it is stopped.
+    /// Stops the API server; the data stay. Does nothing if it is stopped.
     ///
     /// # Errors
     /// If the operating system doesn't tell its end.
     pub fn stop_apiserver(&mut self) -> Result<()> {
         if let Some(mut apiserver) = self.apiserver.take() {
-            apiserver.stop(Duration::from_secs(10))?;
+            apiserver.stop(STOP_GRACE)?;
         }
         Ok(())
     }
@@ -162,7 +166,27 @@ impl ControlPlane {
                 start_apiserver(&program, &self.dir, &self.keys, self.etcd_port, port, &self.apiserver_flags).await?;
             self.apiserver = Some(started.0);
         }
-        self.wait_ready().await
+        self.wait_ready().await?;
+        self.wait_definitions_served().await
+    }
+
+    /// Waits until the kinds that are defined are served: readyz doesn't tell that of a restarted API server.
+    async fn wait_definitions_served(&mut self) -> Result<()> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let defined = definitions.list(&ListParams::default()).await.map_err(Error::kube("list the definitions"))?;
+        let started = Instant::now();
+        for definition in &defined.items {
+            for version in definition.spec.versions.iter().filter(|version| version.served) {
+                let path = format!("/apis/{}/{}/{}", definition.spec.group, version.name, definition.spec.names.plural);
+                while let Err(problem) = get(&self.client, &path).await {
+                    if let Some(apiserver) = &mut self.apiserver {
+                        still_starting(apiserver, started, &format!("{path}: {problem}"))?;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes a kubeconfig with which a process is that service account, with its rights and no others.
@@ -193,7 +217,7 @@ impl ControlPlane {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let started = Instant::now();
         loop {
-            let problem = match readyz(&self.client).await {
+            let problem = match get(&self.client, "/readyz").await {
                 Ok(()) => match namespaces.get("default").await {
                     Ok(_) => return Ok(()),
                     Err(error) => error.to_string(),
@@ -364,8 +388,8 @@ pub(crate) fn still_starting(process: &mut Supervised, started: Instant, problem
     Ok(())
 }
 
-async fn readyz(client: &kube::Client) -> Result<(), String> {
-    let request = http::Request::get("/readyz").body(Vec::new()).map_err(|error| error.to_string())?;
+async fn get(client: &kube::Client, path: &str) -> Result<(), String> {
+    let request = http::Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
     client.request_text(request).await.map(drop).map_err(|error| error.to_string())
 }
 
