@@ -1,0 +1,16 @@
+//! The resource provider Microsoft.MachineLearningServices.
+
+pub mod canonical;
+pub mod cluster;
+pub mod computes;
+pub mod ctx;
+pub mod jobs;
+pub mod listing;
+pub mod physics;
+pub mod regional;
+pub mod render;
+pub mod schema;
+pub mod settle;
+pub mod sizes;
+pub mod tables;
+pub mod workspaces;
