@@ -17,15 +17,21 @@ pub fn create(input: &Input<'_>) -> Body {
     body
 }
 
+/// Paths on the wire that Azure takes in a PUT and that no manifest sets.
+const KEPT: [&str; 3] = ["location", "sku", "properties.resourceId"];
+
 /// Body of a PUT over the live resource. An absent field in a PUT is a wipe, so every writable field that Azure has is
 /// sent back as it is, under the managed ones.
 pub fn put(input: &Input<'_>, live: &Value) -> Body {
     let mut body = Body { json: skeleton(input), secrets: Vec::new() };
-    if let Some(location) = live.get("location") {
-        set(&mut body.json, "location", location.clone());
+    for path in KEPT {
+        if let Some(value) = lookup(live, path) {
+            set(&mut body.json, path, value.clone());
+        }
     }
     for field in input.table.fields {
-        if let Some(value) = lookup(live, field.wire).filter(|_| field.compare != Compare::PerKey) {
+        let carried = field.compare != Compare::PerKey && !from_secret(field);
+        if let Some(value) = lookup(live, field.wire).filter(|_| carried) {
             set(&mut body.json, field.wire, writable(field, value));
         }
         lay(input, field, &mut body);
@@ -64,7 +70,7 @@ fn lay(input: &Input<'_>, field: &'static Field, body: &mut Body) {
         return;
     }
     match lookup(input.manifest, field.manifest) {
-        Some(_) if field.manifest.ends_with("SecretRef") => body.secrets.push((field.manifest, field.wire)),
+        Some(_) if from_secret(field) => body.secrets.push((field.manifest, field.wire)),
         Some(value) => set(&mut body.json, field.wire, field.to_wire(value)),
         None if input.memory.applied.is_some_and(|a| a.fields.iter().any(|path| path == field.manifest)) => {
             match field.default_on_wire(input.facts.workspace_location.as_deref()) {
@@ -74,6 +80,11 @@ fn lay(input: &Input<'_>, field: &'static Field, body: &mut Body) {
         }
         None => {}
     }
+}
+
+/// Whether the value comes from a Secret, and so never stands in a plan's body.
+fn from_secret(field: &Field) -> bool {
+    field.manifest.ends_with("SecretRef")
 }
 
 /// A live value without what only Azure writes.
@@ -95,10 +106,13 @@ fn writable(field: &Field, value: &Value) -> Value {
 fn set_tags(input: &Input<'_>, json: &mut Value, live: Option<&Value>) {
     let mut tags: Map<String, Value> =
         live.and_then(|live| lookup(live, "tags")).and_then(Value::as_object).cloned().unwrap_or_default();
-    for key in input.memory.applied.into_iter().flat_map(|applied| &applied.tags) {
-        tags.remove(key);
-    }
-    tags.extend(wanted_tags(input, "spec.tags").into_iter().map(|(key, value)| (key, Value::from(value))));
+    let wanted = wanted_tags(input, "spec.tags");
+    let managed = |key: &str| {
+        let before = input.memory.applied.into_iter().flat_map(|applied| &applied.tags);
+        wanted.iter().map(|(key, _)| key).chain(before).any(|name| name.eq_ignore_ascii_case(key))
+    };
+    tags.retain(|key, _| !managed(key));
+    tags.extend(wanted.iter().map(|(key, value)| (key.clone(), Value::from(value.clone()))));
     if !tags.is_empty() {
         set(json, "tags", Value::Object(tags));
     }

@@ -2,10 +2,11 @@
 
 use azureml_api::common::{DeletionPolicy, ManagementPolicy};
 use azureml_api::condition::Reason;
+use azureml_api::status::Verb;
 
 use crate::input::{Input, Observed};
 use crate::operation::{Judgement, judge, provisioning_state};
-use crate::ownership::{Ownership, ownership};
+use crate::ownership::{Ownership, accepted_creation, ownership};
 use crate::plan::{Action, Plan, Step};
 
 /// Plans the deletion. The finalizer goes (`Action::Release`) only when the policies leave the resource alone, when it
@@ -38,11 +39,15 @@ pub fn plan(input: &Input<'_>) -> Plan {
     plan
 }
 
-/// A creation or an update under way may be cut short by a delete once Azure shows the resource; a delete is let run.
+/// A creation or an update under way may be cut short by a delete once Azure shows the resource and whose it is; a
+/// delete is let run.
 fn may_delete_now(input: &Input<'_>) -> bool {
-    use azureml_api::status::Verb;
-    let delete = input.memory.operation.is_some_and(|operation| operation.verb == Verb::Delete);
-    !delete && matches!(input.observed, Observed::Present { .. })
+    let Observed::Present { live, .. } = &input.observed else { return false };
+    let operation = input.memory.operation;
+    if accepted_creation(operation) {
+        return ownership(input.owner, input.id, input.memory.azure, live) != Ownership::Nobodys;
+    }
+    operation.is_none_or(|operation| operation.verb != Verb::Delete)
 }
 
 fn without_operation(input: &Input<'_>) -> Plan {

@@ -6,6 +6,7 @@ use azureml_api::common::ManagementPolicy;
 use azureml_api::duration::Seconds;
 use azureml_api::fields::{Change, Compare, Field, lookup};
 use azureml_api::status::Applied;
+use azureml_api::{OWNER_TAG, UID_TAG};
 use serde_json::Value;
 
 use crate::input::Input;
@@ -101,15 +102,17 @@ fn plain(input: &Input<'_>, field: &'static Field, live: &Value) -> Option<Field
     })
 }
 
-/// A write-only value differs when its hash isn't the one that was last written. Nothing is known of one that was never
-/// written by us, so it is left alone.
+/// A write-only value differs when its hash isn't the one that was last written. Where we have never written the
+/// resource, nothing is known, so it is left alone; where we have, a value without a hash is one that we left out.
 fn hashed(input: &Input<'_>, field: &'static Field) -> Option<FieldChange> {
     let before = input.memory.applied.and_then(|applied| applied.hashes.get(field.manifest));
     let now = input.hashes.get(field.manifest);
     let wanted = lookup(input.manifest, field.manifest).is_some();
+    let written = input.memory.applied.is_some_and(|applied| applied.generation.is_some());
     let (from, to) = match (before, now) {
         (Some(before), Some(now)) if before != now => ("(secret)", "(another secret)"),
         (Some(_), None) if !wanted => ("(secret)", "(none)"),
+        (None, Some(_)) if written => ("(none)", "(secret)"),
         _ => return None,
     };
     Some(FieldChange {
@@ -122,9 +125,13 @@ fn hashed(input: &Input<'_>, field: &'static Field) -> Option<FieldChange> {
     })
 }
 
+/// Azure's tag names have no case: a key is looked up, and dropped, whatever its case.
 fn per_key(input: &Input<'_>, field: &'static Field, live: &Value) -> Vec<FieldChange> {
-    let has =
-        |key: &str| lookup(live, field.wire).and_then(|map| map.get(key)).and_then(Value::as_str).map(str::to_owned);
+    let shown = lookup(live, field.wire).and_then(Value::as_object);
+    let has = |key: &str| {
+        let found = shown.into_iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.and_then(|(_, value)| value.as_str()).map(str::to_owned)
+    };
     let change = |key: &str, from: Option<String>, to: Option<String>| FieldChange {
         path: format!("{}[{key}]", field.manifest),
         row: field.manifest,
@@ -134,13 +141,15 @@ fn per_key(input: &Input<'_>, field: &'static Field, live: &Value) -> Vec<FieldC
         change: field.change,
     };
     let wanted = wanted_tags(input, field.manifest);
-    let keys: BTreeSet<&str> = wanted.iter().map(|(key, _)| key.as_str()).collect();
+    // Observed resources keep the owner's tags that an earlier Manage put there.
+    let keep: BTreeSet<String> =
+        wanted.iter().map(|(key, _)| key.as_str()).chain([OWNER_TAG, UID_TAG]).map(str::to_ascii_lowercase).collect();
     let dropped = input
         .memory
         .applied
         .into_iter()
         .flat_map(|applied| &applied.tags)
-        .filter(|key| !keys.contains(key.as_str()))
+        .filter(|key| !keep.contains(&key.to_ascii_lowercase()))
         .filter_map(|key| Some(change(key, Some(has(key)?), None)));
     wanted
         .iter()

@@ -1,6 +1,6 @@
 //! Whose a resource is.
 
-use azureml_api::status::AzureStatus;
+use azureml_api::status::{AzureStatus, Operation, Phase, Verb};
 use azureml_api::{OWNER_TAG, UID_TAG};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -66,6 +66,11 @@ pub fn ownership(owner: &Owner, id: &str, memory: Option<&AzureStatus>, live: &V
         None if remembered(id, memory, live) => Ownership::Ours,
         None => Ownership::Nobodys,
     }
+}
+
+/// Azure has accepted our creation of this resource, so that one that carries nobody's tag yet is the one that we made.
+pub fn accepted_creation(operation: Option<&Operation>) -> bool {
+    operation.is_some_and(|operation| operation.verb == Verb::Create && operation.phase == Phase::Running)
 }
 
 /// Status holds this very resource: the same id, created at the same time.

@@ -2,15 +2,15 @@
 
 use azureml_api::common::{AdoptionPolicy, ApplyPolicy, DriftPolicy, ManagementPolicy, ReplacementPolicy};
 use azureml_api::condition::Reason;
-use azureml_api::fields::{Change, lookup};
+use azureml_api::fields::{Change, Field, lookup};
 use azureml_api::status::{ChangeStatus, PlanStatus};
 use azureml_catalog::{names, nearest};
 use serde_json::Value;
 
-use crate::diff::{self, FieldChange};
+use crate::diff::{self, FieldChange, Presence};
 use crate::input::{Failure, Input, Lifecycle, Observed};
 use crate::operation::{Judgement, is_transitional, judge, provisioning_state};
-use crate::ownership::{Ownership, ownership, short_hash};
+use crate::ownership::{Ownership, accepted_creation, ownership, short_hash};
 use crate::{body, deletion};
 
 /// A body, and where secret values go into it when it is sent. The plan itself holds no secret.
@@ -182,10 +182,11 @@ pub fn plan(input: &Input<'_>) -> Plan {
 fn hash(input: &Input<'_>, plan: &Plan) -> String {
     let mut text = format!("{:?} {}", plan.action, input.id.to_lowercase());
     for change in &plan.changes {
-        text.push_str(&format!("\n{} {} -> {}", change.path, change.from, change.to));
+        // Quoted, so that no value can be written to read like another change.
+        text.push_str(&format!("\n{:?} {:?} -> {:?}", change.path, change.from, change.to));
     }
-    if plan.action == Action::Create {
-        // A creation has no list of changes: the whole manifest is what is approved.
+    if plan.steps.iter().any(|step| matches!(step, Step::Create(_))) {
+        // A creation isn't told by its changes: the whole manifest is what is approved.
         text.push_str(&format!("\n{}", without_policies(input.manifest)));
     }
     short_hash(text.as_bytes()).chars().take(16).collect()
@@ -330,7 +331,8 @@ fn refuse_others(input: &Input<'_>, live: &Value) -> Option<Plan> {
     let noun = input.table.noun;
     match ownership(input.owner, input.id, input.memory.azure, live) {
         Ownership::Ours => None,
-        // Our own create may have come back before the tag did; it is ours if it was intended.
+        // Our own creation may show before its tags do.
+        Ownership::Nobodys if accepted_creation(input.memory.operation) => None,
         Ownership::Nobodys if input.policies.adoption_policy == AdoptionPolicy::Adopt => None,
         Ownership::Nobodys => Some(Plan::refuse(
             Reason::NotOwned,
@@ -362,7 +364,9 @@ fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement
     };
     let applied = input.memory.applied.and_then(|applied| applied.generation) == Some(input.owner.generation);
     let finished = matches!(judgement, Some(Judgement::Done { .. }));
-    let drift = applied && !finished && !changes.is_empty();
+    // Nobody sees a write-only value in Azure: when it differs, the Secret has changed.
+    let visible = |change: &FieldChange| !input.table.field(change.row).is_some_and(Field::is_write_only);
+    let drift = applied && !finished && changes.iter().any(visible);
     let mut plan = decide(input, live, &changes, failure.as_ref(), drift);
     plan.drift = drift;
     plan.changes = changes;
@@ -372,7 +376,9 @@ fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement
 }
 
 fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Option<&Failure>, drift: bool) -> Plan {
-    let never_worked = failure.is_some() && input.memory.azure.is_none_or(|azure| azure.provisioned_on.is_none());
+    // The resource itself has to be in a failed state: a write can fail on one that works.
+    let failed_state = matches!(&input.observed, Observed::Present { failure: Some(_), .. });
+    let never_worked = failed_state && input.memory.azure.is_none_or(|azure| azure.provisioned_on.is_none());
     if input.policies.management_policy == ManagementPolicy::Observe {
         return Plan::new(if changes.is_empty() { Action::None } else { Action::Report }, Vec::new());
     }
@@ -476,25 +482,30 @@ fn in_place(input: &Input<'_>, live: &Value, changes: &[FieldChange]) -> Plan {
     plan
 }
 
-/// A PUT without the account's credentials would wipe them. Azure never gives them back, so an open SSH port without
-/// credentials in the manifest is taken as the sign that there are some.
+/// A PUT without the account's credentials would wipe them. Azure never gives them back, so an account's name, or an
+/// open SSH port, without credentials in the manifest is taken as the sign that there are some.
 fn secret_at_risk(input: &Input<'_>, live: &Value) -> Option<&'static str> {
     let open = lookup(live, "properties.properties.remoteLoginPortPublicAccess").and_then(Value::as_str);
+    let open = open.is_some_and(|state| state.eq_ignore_ascii_case("Enabled"));
+    let account = lookup(live, "properties.properties.userAccountCredentials.adminUserName").is_some();
     let held = lookup(input.manifest, "spec.ssh.adminUserName").is_some();
-    (open.is_some_and(|state| state.eq_ignore_ascii_case("Enabled")) && !held).then_some("spec.ssh")
+    ((open || account) && !held).then_some("spec.ssh")
 }
 
-/// Takes out the changes that Azure has shown not to keep for this generation.
+/// Takes out the changes that Azure has shown not to keep for this generation. What only a replacement could change and
+/// Azure never shows stays out for good: a later generation can't try it again, and must not be stopped by it.
 fn honoured(
     input: &Input<'_>,
     changes: Vec<FieldChange>,
     judgement: Option<&Judgement>,
 ) -> (Vec<FieldChange>, Vec<(String, String, String)>) {
-    let known = input
-        .memory
-        .applied
-        .filter(|applied| applied.generation == Some(input.owner.generation))
-        .map(|applied| &applied.not_honoured);
+    let known = |change: &FieldChange| {
+        input.memory.applied.is_some_and(|applied| {
+            let lasting = change.change == Change::Replace && change.in_azure == Presence::NotShown;
+            (lasting || applied.generation == Some(input.owner.generation))
+                && applied.not_honoured.get(&change.path) == Some(&change.from)
+        })
+    };
     let fresh: &[(String, String)] = match judgement {
         Some(Judgement::Done { not_honoured })
             if input.memory.operation.is_some_and(|op| op.generation == input.owner.generation) =>
@@ -504,8 +515,7 @@ fn honoured(
         _ => &[],
     };
     let ignored = |change: &FieldChange| {
-        known.is_some_and(|known| known.get(&change.path) == Some(&change.from))
-            || fresh.iter().any(|(path, has)| *path == change.path && *has == change.from)
+        known(change) || fresh.iter().any(|(path, has)| *path == change.path && *has == change.from)
     };
     let (ignored, open): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| ignored(change));
     (open, ignored.into_iter().map(|change| (change.path, change.to, change.from)).collect())
