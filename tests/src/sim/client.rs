@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::arm::Arm;
 use super::demo;
@@ -137,6 +137,14 @@ impl SimClient {
         self.call(Method::GET, "state", None).await
     }
 
+    /// Lets azure-sim's time jump ahead by a duration such as `10m`.
+    ///
+    /// # Errors
+    /// If azure-sim refuses it.
+    pub async fn advance(&self, by: &str) -> Result<()> {
+        self.post("clock", json!({"advance": by})).await.map(drop)
+    }
+
     /// Any other `POST /_sim/{path}`.
     ///
     /// # Errors
@@ -145,7 +153,11 @@ impl SimClient {
         self.call(Method::POST, path, Some(body)).await
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+    /// Any other request to `/_sim/{path}`.
+    ///
+    /// # Errors
+    /// If azure-sim refuses it.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
         let what = format!("{method} /_sim/{path}");
         let mut request = self.http.request(method, format!("{}/_sim/{path}", self.url));
         if let Some(body) = body {

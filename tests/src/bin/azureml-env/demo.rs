@@ -9,9 +9,9 @@ use azureml_tests::sim::demo::{CLIENT, CLIENT_SECRET, TENANT};
 use azureml_tests::{Error, Result, SimClient, tail};
 use serde_json::{Value, json};
 
-use crate::Settings;
 use crate::local::Running;
 use crate::up::{self, Found};
+use crate::{Settings, interrupt};
 
 /// The namespace of `deploy/samples`.
 const NAMESPACE: &str = "ml";
@@ -35,8 +35,10 @@ pub(crate) fn demo(settings: &Settings) -> Result<()> {
     let running = up::running()?;
     let result = show(&running);
     let keep = std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty() && keep != "0");
-    if let Err(error) = &result {
-        eprintln!("\nthe demo failed: {error}\n\n{}", account(&running));
+    match &result {
+        Err(_) if interrupt::check().is_err() => eprintln!("\nthe demo was interrupted"),
+        Err(error) => eprintln!("\nthe demo failed: {error}\n\n{}", account(&running)),
+        Ok(()) => {}
     }
     if keep || found == Found::Running {
         println!(
@@ -113,8 +115,10 @@ impl Stage<'_> {
         say(&format!(
             "Someone sends a job for {JOB_NODES} nodes: Azure scales the cluster up, and the object shows it"
         ));
-        println!("  (Azure) PUT {}/jobs/demo", workspace_id());
-        self.runtime.block_on(self.arm.submit_job("demo", &cluster.azure_name, JOB_NODES))?;
+        // Another name each time: the environment may have seen a demo before.
+        let job = format!("demo-{}", std::process::id());
+        println!("  (Azure) PUT {}/jobs/{job}", workspace_id());
+        self.runtime.block_on(self.arm.submit_job(&job, &cluster.azure_name, JOB_NODES))?;
         self.wait_nodes(cluster, JOB_NODES)?;
         self.kubectl(&["-n", NAMESPACE, "get", "computecluster", &cluster.object])?;
         say("The job ends, the nodes stay idle for a while, and the cluster is empty again");
@@ -159,6 +163,7 @@ impl Stage<'_> {
                 let (seconds, body) = (AZURE_WITHIN.as_secs(), answer.body);
                 return Err(Error::TimedOut(format!("after {seconds} s Azure's {path} is still {body}")));
             }
+            interrupt::check()?;
             std::thread::sleep(ASK_EVERY);
         }
     }

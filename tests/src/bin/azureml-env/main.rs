@@ -1,6 +1,7 @@
 //! `azureml-env`: a real control plane, azure-sim and the operator on this machine.
 
 mod demo;
+mod interrupt;
 mod local;
 mod up;
 
@@ -81,11 +82,15 @@ fn run(verb: Verb) -> Result<ExitCode> {
             }
         }
         Verb::Up(settings) => {
+            interrupt::catch()?;
             up::up(&settings)?;
             print!("{}", up::exports()?);
         }
         Verb::Down => up::down()?,
-        Verb::Demo(settings) => demo::demo(&settings)?,
+        Verb::Demo(settings) => {
+            interrupt::catch()?;
+            demo::demo(&settings)?;
+        }
         Verb::Serve(settings) => up::serve(&settings)?,
         Verb::Supervise { hold, command } => {
             return supervise::supervise(&command, hold.as_deref()).map(ExitCode::from);

@@ -10,8 +10,8 @@ use azureml_tests::{EnvOptions, Environment, Error, Result, SimOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Settings;
 use crate::local::{Files, Running};
+use crate::{Settings, interrupt};
 
 /// How long `down` waits for the background process before it kills it.
 const DOWN_WITHIN: Duration = Duration::from_secs(30);
@@ -38,7 +38,10 @@ pub(crate) fn up(settings: &Settings) -> Result<Found> {
     }
     let mut progress = Progress::new(&files)?;
     loop {
-        progress.show();
+        if child.is_some() {
+            progress.show();
+            interrupt::check().or_else(|interrupted| down().and(Err(interrupted)))?;
+        }
         let lives = files.lock()?.is_none();
         if lives && files.running().is_some() {
             return Ok(found);
