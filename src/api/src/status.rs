@@ -80,7 +80,7 @@ pub struct Applied {
     pub fields: Vec<String>,
     /// The keys of object-valued fields (tags) that the operator manages in Azure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "set"))]
     pub tags: Vec<String>,
     /// Keyed hashes of the secret values that were written, by manifest path. Never the values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -109,7 +109,7 @@ pub struct Operation {
     pub generation: i64,
     /// The manifest paths that the write changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]
     pub fields: Vec<String>,
     /// Keyed hashes of the secret values that the write carries, by manifest path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

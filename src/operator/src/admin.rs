@@ -1,0 +1,66 @@
+//! Health probes and metrics over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::engine::watch::Watches;
+
+/// What the probes ask.
+#[derive(Clone)]
+struct Admin {
+    ctx: Arc<Context>,
+    watches: Arc<Watches>,
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until told to stop.
+///
+/// # Errors
+/// When the address can't be listened on, or serving fails.
+pub async fn serve(
+    address: SocketAddr,
+    ctx: Arc<Context>,
+    watches: Arc<Watches>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(Admin { ctx, watches });
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "serving health probes and metrics");
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    match admin.watches.missing() {
+        missing if missing.is_empty() => "ok\n".into_response(),
+        missing => {
+            let text = format!("not yet listed: {}\n", missing.join(", "));
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.ctx.metrics.render(&admin.ctx) {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

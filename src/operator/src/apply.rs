@@ -1,0 +1,156 @@
+//! Apply: carries out one step of a plan, at most one write to Azure.
+//!
+//! The intent is written to status with its resourceVersion before the write; a conflict aborts. So a kill at any instant
+//! leaves either no intent, or an intent whose outcome is found out before anything is written again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use azureml_api::ML_API_VERSION;
+use azureml_api::condition::whole_second;
+use azureml_api::fields::set;
+use azureml_api::status::{Operation, Phase, Verb};
+use azureml_arm::{
+    Admission, ArmClient, ArmError, Claim, OperationKind, Permit, Priority, ResourceId, Response, Sent, provider_scope,
+};
+use azureml_planner::Input;
+use azureml_planner::diff::{managed, managed_tags};
+use azureml_planner::plan::{Body, Plan, Step};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::index::Key;
+
+/// The provider whose limits bind beside ARM's.
+const PROVIDER: &str = "Microsoft.MachineLearningServices";
+
+/// What came of a write.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Azure took it.
+    Accepted(Response),
+    /// Azure refused it, or it never left: it had no effect.
+    Refused(ArmError),
+    /// Whether it had an effect isn't known.
+    Uncertain(ArmError),
+}
+
+/// The write that a step stands for, and whether it is a delete for the budget.
+pub fn verb(step: &Step) -> Option<Verb> {
+    match step {
+        Step::Create(_) => Some(Verb::Create),
+        Step::Put(_) => Some(Verb::Put),
+        Step::Patch(_) => Some(Verb::Patch),
+        Step::Delete => Some(Verb::Delete),
+        Step::Wait(..) | Step::WaitForDetail(..) | Step::ProveGone | Step::Refuse(..) => None,
+    }
+}
+
+/// Asks for the turn to write. `None` with the wait where it isn't there yet; the key is woken then.
+pub fn admit(
+    client: &ArmClient,
+    id: &ResourceId,
+    region: &str,
+    key: &Key,
+    verb: Verb,
+    plan: &Plan,
+) -> Result<Permit, Duration> {
+    let claim = Claim {
+        principal: client.principal_key().to_owned(),
+        subscription: id.subscription().to_owned(),
+        kind: if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write },
+        lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
+        key: wake_key(key),
+        priority: if plan.drift { Priority::Background } else { Priority::Person },
+        provider_scope: Some(provider_scope(PROVIDER, region)),
+    };
+    match client.budget().try_admit(&claim) {
+        Admission::Granted(permit) => Ok(permit),
+        Admission::Queued { expected } => Err(expected),
+    }
+}
+
+/// How the budget names an object that waits.
+pub fn wake_key(key: &Key) -> String {
+    format!("{}\n{}\n{}", key.kind, key.namespace, key.name)
+}
+
+/// The object of a budget's wake-up.
+pub fn woken(text: &str) -> Option<Key> {
+    let mut parts = text.splitn(3, '\n');
+    let kind = parts.next()?;
+    let kind = azureml_api::registry::kind(kind)?.kind;
+    Some(Key { kind, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() })
+}
+
+/// The operation that a step begins.
+pub fn intent(input: &Input<'_>, plan: &Plan, verb: Verb, hashes: &BTreeMap<String, String>) -> Operation {
+    let tags = || managed_tags(input).into_iter().map(|key| format!("spec.tags[{key}]"));
+    let fields = match verb {
+        Verb::Create => managed(input).into_iter().filter(|path| path != "spec.tags").chain(tags()).collect(),
+        Verb::Put | Verb::Patch => plan.changes.iter().map(|change| change.path.clone()).collect(),
+        Verb::Delete => Vec::new(),
+    };
+    Operation {
+        verb,
+        phase: Phase::Intended,
+        url: None,
+        id: input.id.to_owned(),
+        started_at: whole_second(input.now),
+        generation: input.owner.generation,
+        fields,
+        hashes: if matches!(verb, Verb::Create | Verb::Put) { hashes.clone() } else { BTreeMap::new() },
+    }
+}
+
+/// Sends the write.
+pub async fn send(
+    client: &ArmClient,
+    id: &str,
+    step: &Step,
+    secrets: &BTreeMap<&'static str, SecretString>,
+    permit: Permit,
+) -> Outcome {
+    let result = match step {
+        Step::Create(body) | Step::Put(body) => client.put(id, ML_API_VERSION, &filled(body, secrets), permit).await,
+        Step::Patch(body) => client.patch(id, ML_API_VERSION, &filled(body, secrets), permit).await,
+        Step::Delete => client.delete(id, ML_API_VERSION, &[("underlyingResourceAction", "Delete")], permit).await,
+        Step::Wait(..) | Step::WaitForDetail(..) | Step::ProveGone | Step::Refuse(..) => {
+            return Outcome::Accepted(nothing());
+        }
+    };
+    match result {
+        Ok(response) => Outcome::Accepted(response),
+        Err(error) if error.sent == Sent::MaybeProcessed => Outcome::Uncertain(error),
+        Err(error) => Outcome::Refused(error),
+    }
+}
+
+fn nothing() -> Response {
+    Response { status: 204, body: Value::Null, operation: None, retry_after: None, correlation_id: None }
+}
+
+/// The body with its secrets, for the wire only.
+fn filled(body: &Body, secrets: &BTreeMap<&'static str, SecretString>) -> Value {
+    let mut json = body.json.clone();
+    for (path, wire) in &body.secrets {
+        if let Some(secret) = secrets.get(path) {
+            set(&mut json, wire, Value::from(secret.expose_secret()));
+        }
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wake_keys_round_trip() {
+        let key = Key { kind: "ComputeCluster", namespace: "ml".into(), name: "gpu".into() };
+        assert_eq!(woken(&wake_key(&key)), Some(key));
+        for text in ["", "Nonsense\na\nb", "ComputeCluster\na"] {
+            assert_eq!(woken(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Connections: for each Workspace the client of its credential, and the source that reads its computes.
+//!
+//! Workspaces that name the same workspace in Azure with the same principal share one source.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use azureml_arm::{ArmClient, ResourceId};
+
+use crate::context::Context;
+use crate::failure::Problem;
+use crate::index::Key;
+use crate::observe::source::Source;
+
+/// What a Workspace gives its dependents.
+#[derive(Clone)]
+pub enum Connection {
+    /// It can be asked.
+    Open(Arc<Source>),
+    /// It can't, and why.
+    Broken(Problem),
+}
+
+/// All connections.
+#[derive(Default)]
+pub struct Connections {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    workspaces: HashMap<Key, Held>,
+    sources: HashMap<(String, String), Arc<Source>>,
+}
+
+struct Held {
+    connection: Connection,
+    /// Which source it is, and which credential it was opened with.
+    source: Option<((String, String), String)>,
+}
+
+impl Connections {
+    /// A Workspace's connection; `None` while it hasn't been looked at.
+    pub fn get(&self, workspace: &Key) -> Option<Connection> {
+        self.lock().workspaces.get(workspace).map(|held| held.connection.clone())
+    }
+
+    /// Whether a Workspace's connection is open with this very credential and interval.
+    pub fn is_open(&self, workspace: &Key, credential: &str, interval: Duration) -> Option<Arc<Source>> {
+        let inner = self.lock();
+        let held = inner.workspaces.get(workspace)?;
+        match (&held.connection, &held.source) {
+            (Connection::Open(source), Some((_, with))) if with == credential && source.interval() == interval => {
+                Some(source.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// Opens a Workspace's connection, or hands the source of before another client.
+    pub fn open(
+        &self,
+        ctx: &Context,
+        workspace: &Key,
+        id: ResourceId,
+        credential: &str,
+        client: ArmClient,
+        interval: Duration,
+    ) -> Arc<Source> {
+        let name = (client.principal_key().to_owned(), id.key().to_owned());
+        let mut inner = self.lock();
+        let source = match inner.sources.get(&name) {
+            Some(source) => {
+                source.update(client, interval);
+                source.clone()
+            }
+            None => {
+                let source = Source::start(id, client, interval, ctx.settings.fastest_poll, ctx.listener());
+                inner.sources.insert(name.clone(), source.clone());
+                source
+            }
+        };
+        let held = Held { connection: Connection::Open(source.clone()), source: Some((name, credential.to_owned())) };
+        inner.workspaces.insert(workspace.clone(), held);
+        inner.sweep();
+        source
+    }
+
+    /// Notes that a Workspace can't be asked. Says whether that is news.
+    pub fn break_off(&self, workspace: &Key, problem: Problem) -> bool {
+        let mut inner = self.lock();
+        let news = !matches!(
+            inner.workspaces.get(workspace),
+            Some(Held { connection: Connection::Broken(known), .. }) if *known == problem
+        );
+        inner.workspaces.insert(workspace.clone(), Held { connection: Connection::Broken(problem), source: None });
+        inner.sweep();
+        news
+    }
+
+    /// Forgets a Workspace.
+    pub fn close(&self, workspace: &Key) {
+        let mut inner = self.lock();
+        inner.workspaces.remove(workspace);
+        inner.sweep();
+    }
+
+    /// All sources, for metrics.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        self.lock().sources.values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Stops the sources that no Workspace uses.
+    fn sweep(&mut self) {
+        let used: Vec<(String, String)> =
+            self.workspaces.values().filter_map(|held| held.source.as_ref().map(|(name, _)| name.clone())).collect();
+        self.sources.retain(|name, source| {
+            let keep = used.contains(name);
+            if !keep {
+                source.stop();
+            }
+            keep
+        });
+    }
+}

@@ -1,0 +1,185 @@
+//! The work queue: which object is looked at next, and when.
+//!
+//! Each key is in it once, at the earliest time that anybody asked for, and is worked on by one worker at a time. What
+//! is asked for while it is worked on is kept for afterwards.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// A queue of keys with due times.
+#[derive(Debug)]
+pub struct Queue<K> {
+    state: Mutex<State<K>>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State<K> {
+    order: BTreeSet<(Instant, u64, K)>,
+    due: HashMap<K, (Instant, u64)>,
+    /// Keys at work, and when they were asked for meanwhile.
+    running: HashMap<K, Option<Instant>>,
+    sequence: u64,
+}
+
+impl<K: Clone + Ord + Hash> Default for Queue<K> {
+    fn default() -> Self {
+        let state = State { order: BTreeSet::new(), due: HashMap::new(), running: HashMap::new(), sequence: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+}
+
+impl<K: Clone + Ord + Hash> Queue<K> {
+    /// Asks for a key to be worked on now.
+    pub fn add(&self, key: K) {
+        self.add_at(key, Instant::now());
+    }
+
+    /// Asks for a key to be worked on at a time, or earlier where somebody asked for that.
+    pub fn add_at(&self, key: K, at: Instant) {
+        let mut state = self.lock();
+        if let Some(again) = state.running.get_mut(&key) {
+            *again = Some(again.map_or(at, |earlier| earlier.min(at)));
+            return;
+        }
+        state.insert(key, at);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The next key that is due. It counts as at work until [`Queue::done`].
+    pub async fn next(&self) -> K {
+        loop {
+            let wait = {
+                let mut state = self.lock();
+                match state.order.first().cloned() {
+                    Some((at, sequence, key)) if at <= Instant::now() => {
+                        state.order.remove(&(at, sequence, key.clone()));
+                        state.due.remove(&key);
+                        state.running.insert(key.clone(), None);
+                        let more = !state.order.is_empty();
+                        drop(state);
+                        if more {
+                            // One wake-up may stand for several keys: hand it on to another worker.
+                            self.changed.notify_one();
+                        }
+                        return key;
+                    }
+                    Some((at, ..)) => Some(at),
+                    None => None,
+                }
+            };
+            let changed = self.changed.notified();
+            match wait {
+                Some(at) => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep_until(at) => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// The work on a key has ended; what was asked for meanwhile is queued.
+    pub fn done(&self, key: &K) {
+        let mut state = self.lock();
+        let again = state.running.remove(key).flatten();
+        if let Some(at) = again {
+            state.insert(key.clone(), at);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Keys that are due now, and keys at work.
+    pub fn load(&self) -> (usize, usize) {
+        let state = self.lock();
+        let now = Instant::now();
+        (state.order.iter().take_while(|(at, ..)| *at <= now).count(), state.running.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Ord + Hash> State<K> {
+    fn insert(&mut self, key: K, at: Instant) {
+        if let Some((earlier, sequence)) = self.due.get(&key).copied() {
+            if earlier <= at {
+                return;
+            }
+            self.order.remove(&(earlier, sequence, key.clone()));
+        }
+        self.sequence += 1;
+        self.due.insert(key.clone(), (at, self.sequence));
+        self.order.insert((at, self.sequence, key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_come_once_and_in_time() {
+        let queue = Queue::default();
+        let start = Instant::now();
+        queue.add_at("late", after(10));
+        queue.add_at("early", after(5));
+        queue.add_at("late", after(2));
+        queue.add_at("late", after(20));
+        assert_eq!((queue.next().await, start.elapsed().as_secs()), ("late", 2));
+        assert_eq!((queue.next().await, start.elapsed().as_secs()), ("early", 5));
+        let nothing = tokio::time::timeout(Duration::from_secs(100), queue.next()).await;
+        assert!(nothing.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_worker_a_key_and_nothing_is_lost() {
+        let queue = Queue::default();
+        queue.add("a");
+        assert_eq!(queue.next().await, "a");
+        queue.add_at("a", after(5));
+        queue.add("a");
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+        queue.done(&"a");
+        assert_eq!(queue.next().await, "a");
+        queue.done(&"a");
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_workers_are_woken() {
+        let queue = std::sync::Arc::new(Queue::default());
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.next().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        for key in ["a", "b", "c"] {
+            queue.add(key);
+        }
+        let mut seen = Vec::new();
+        for worker in workers {
+            seen.push(worker.await.unwrap());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, ["a", "b", "c"]);
+        assert_eq!(queue.load(), (0, 3));
+    }
+}

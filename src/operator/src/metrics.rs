@@ -1,0 +1,223 @@
+//! Metrics, in Prometheus' text format.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use azureml_arm::{RequestObserver, RequestRecord};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use serde_json::Value;
+
+use crate::context::Context;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReconcileLabels {
+    kind: String,
+    result: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ActionLabels {
+    kind: String,
+    action: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    provider: String,
+    method: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BucketLabels {
+    subscription: String,
+    operation: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ConditionLabels {
+    kind: String,
+    ready: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NodeLabels {
+    namespace: String,
+    name: String,
+    state: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WorkspaceLabel {
+    workspace: String,
+}
+
+type SecondsHistogram = fn() -> Histogram;
+
+/// All metrics.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    reconciles: Family<ReconcileLabels, Counter>,
+    reconcile_seconds: Family<KindLabel, Histogram, SecondsHistogram>,
+    actions: Family<ActionLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RequestLabels, Histogram, SecondsHistogram>,
+    status_writes: Family<KindLabel, Counter>,
+    budget_left: Family<BucketLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    budget_waiting: Family<BucketLabels, Gauge>,
+    objects: Family<ConditionLabels, Gauge>,
+    nodes: Family<NodeLabels, Gauge>,
+    operations: Gauge,
+    queue_due: Gauge,
+    snapshot_age: Family<WorkspaceLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 14))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("azureml")),
+            reconciles: Family::default(),
+            reconcile_seconds: Family::new_with_constructor(seconds),
+            actions: Family::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            status_writes: Family::default(),
+            budget_left: Family::default(),
+            budget_waiting: Family::default(),
+            objects: Family::default(),
+            nodes: Family::default(),
+            operations: Gauge::default(),
+            queue_due: Gauge::default(),
+            snapshot_age: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let r = &mut *registry;
+        r.register("reconciles", "Looks at an object, by how they ended", self.reconciles.clone());
+        let about = "Time that a look at an object took";
+        r.register_with_unit("reconcile_duration", about, Unit::Seconds, self.reconcile_seconds.clone());
+        r.register("plan_actions", "Writes to Azure that were carried out, by action", self.actions.clone());
+        r.register("arm_requests", "Requests to Azure Resource Manager", self.requests.clone());
+        let about = "Time that requests to Azure Resource Manager took";
+        r.register_with_unit("arm_request_duration", about, Unit::Seconds, self.request_seconds.clone());
+        r.register("status_writes", "Writes of status to the Kubernetes API server", self.status_writes.clone());
+        r.register("arm_budget_left", "Requests left in a bucket of Azure's limits", self.budget_left.clone());
+        r.register("arm_budget_waiting", "Requests that wait for a bucket", self.budget_waiting.clone());
+        r.register("objects", "Objects by their Ready condition", self.objects.clone());
+        r.register("nodes", "Nodes of a cluster by state", self.nodes.clone());
+        r.register("operations_in_flight", "Operations of ours under way in Azure", self.operations.clone());
+        r.register("queue_due", "Objects that wait for a worker", self.queue_due.clone());
+        let about = "Age of what is known of a workspace";
+        r.register_with_unit("snapshot_age", about, Unit::Seconds, self.snapshot_age.clone());
+    }
+
+    /// A look at an object has ended.
+    pub fn reconciled(&self, kind: &str, result: &str, took: Duration) {
+        let labels = ReconcileLabels { kind: kind.to_owned(), result: result.to_owned() };
+        self.reconciles.get_or_create(&labels).inc();
+        self.reconcile_seconds.get_or_create(&KindLabel { kind: kind.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// A write to Azure was carried out.
+    pub fn acted(&self, kind: &str, action: &str) {
+        self.actions.get_or_create(&ActionLabels { kind: kind.to_owned(), action: action.to_owned() }).inc();
+    }
+
+    /// A status was written.
+    pub fn wrote_status(&self, kind: &str) {
+        self.status_writes.get_or_create(&KindLabel { kind: kind.to_owned() }).inc();
+    }
+
+    /// Everything as text, gauges read at this moment.
+    ///
+    /// # Errors
+    /// When formatting fails.
+    pub fn render(&self, ctx: &Context) -> Result<String, std::fmt::Error> {
+        self.read_gauges(ctx);
+        let mut text = String::new();
+        encode(&mut text, &self.registry.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Ok(text)
+    }
+
+    fn read_gauges(&self, ctx: &Context) {
+        self.queue_due.set(i64::try_from(ctx.queue.load().0).unwrap_or(i64::MAX));
+        self.budget_left.clear();
+        self.budget_waiting.clear();
+        for bucket in ctx.budget.snapshot() {
+            let operation = bucket.kind.as_str().to_owned();
+            let labels = BucketLabels { subscription: bucket.subscription, operation };
+            self.budget_left.get_or_create(&labels).set(bucket.left);
+            self.budget_waiting.get_or_create(&labels).set(i64::try_from(bucket.waiting).unwrap_or(i64::MAX));
+        }
+        self.snapshot_age.clear();
+        for source in ctx.connections.sources() {
+            if let Some(started) = source.view().started {
+                let labels = WorkspaceLabel { workspace: source.workspace().key().to_owned() };
+                self.snapshot_age.get_or_create(&labels).set(started.elapsed().as_secs_f64());
+            }
+        }
+        self.read_objects(ctx);
+    }
+
+    fn read_objects(&self, ctx: &Context) {
+        self.objects.clear();
+        self.nodes.clear();
+        let mut operations = 0;
+        let mut counts: HashMap<ConditionLabels, i64> = HashMap::new();
+        for object in ctx.index.all() {
+            let status = object.status();
+            operations += i64::from(status.get("operation").is_some());
+            let conditions = status.get("conditions").and_then(Value::as_array);
+            let ready = conditions.into_iter().flatten().find(|c| c.get("type").is_some_and(|t| t == "Ready"));
+            let text = |key: &str| ready.and_then(|c| c.get(key)?.as_str()).unwrap_or("Unknown").to_owned();
+            let labels =
+                ConditionLabels { kind: object.key.kind.to_owned(), ready: text("status"), reason: text("reason") };
+            *counts.entry(labels).or_default() += 1;
+            for (state, count) in status.get("nodes").and_then(Value::as_object).into_iter().flatten() {
+                let labels = NodeLabels {
+                    namespace: object.key.namespace.clone(),
+                    name: object.key.name.clone(),
+                    state: state.clone(),
+                };
+                self.nodes.get_or_create(&labels).set(count.as_i64().unwrap_or_default());
+            }
+        }
+        for (labels, count) in counts {
+            self.objects.get_or_create(&labels).set(count);
+        }
+        self.operations.set(operations);
+    }
+}
+
+impl RequestObserver for Metrics {
+    fn completed(&self, record: &RequestRecord) {
+        let code = record.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+        let labels = RequestLabels { provider: record.provider.clone(), method: record.method.clone(), code };
+        self.requests.get_or_create(&labels).inc();
+        self.request_seconds.get_or_create(&labels).observe(record.duration.as_secs_f64());
+    }
+}

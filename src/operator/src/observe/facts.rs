@@ -1,0 +1,107 @@
+//! Facts of a region that many objects share: the VM sizes that it offers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use azureml_api::ML_API_VERSION;
+use azureml_arm::{ArmClient, Claim, OperationKind, Priority};
+use azureml_planner::diff;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::engine::queue::Queue;
+use crate::index::Key;
+
+/// How long the list holds.
+const PERIOD: Duration = Duration::from_secs(3600);
+/// How soon a list that couldn't be read is asked for again.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// What is known of a region's sizes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sizes {
+    /// Being read; whoever asked is woken.
+    Pending,
+    /// The names.
+    Known(Arc<Vec<String>>),
+    /// It can't be read: nothing is refused for it.
+    Unknown,
+}
+
+/// The sizes of all regions that were asked for.
+#[derive(Debug)]
+pub struct Facts {
+    regions: Mutex<HashMap<(String, String, String), Region>>,
+    queue: Arc<Queue<Key>>,
+}
+
+#[derive(Debug)]
+struct Region {
+    sizes: Sizes,
+    until: Instant,
+    asking: Vec<Key>,
+}
+
+impl Facts {
+    /// None known yet.
+    pub fn new(queue: Arc<Queue<Key>>) -> Arc<Self> {
+        Arc::new(Self { regions: Mutex::default(), queue })
+    }
+
+    /// The sizes of a region. Starts reading them where they aren't known or are too old; `key` is woken then.
+    pub fn sizes(self: &Arc<Self>, client: &ArmClient, subscription: &str, region: &str, key: &Key) -> Sizes {
+        let id = (client.principal_key().to_owned(), subscription.to_lowercase(), diff::location(region));
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some(known) = regions.get_mut(&id) {
+            if known.sizes == Sizes::Pending {
+                known.asking.push(key.clone());
+                return Sizes::Pending;
+            }
+            if known.until > now {
+                return known.sizes.clone();
+            }
+        }
+        regions.insert(id.clone(), Region { sizes: Sizes::Pending, until: now, asking: vec![key.clone()] });
+        tokio::spawn(self.clone().read(client.clone(), id));
+        Sizes::Pending
+    }
+
+    async fn read(self: Arc<Self>, client: ArmClient, id: (String, String, String)) {
+        let (principal, subscription, region) = &id;
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{region}/vmSizes"
+        );
+        let permit = client
+            .budget()
+            .admit(Claim {
+                principal: principal.clone(),
+                subscription: subscription.clone(),
+                kind: OperationKind::Read,
+                lane: region.clone(),
+                key: format!("sizes {subscription} {region}"),
+                priority: Priority::Background,
+                provider_scope: None,
+            })
+            .await;
+        let (sizes, holds) = match client.get(&path, ML_API_VERSION, permit).await {
+            Ok(response) => (Sizes::Known(Arc::new(names(&response.body))), PERIOD),
+            Err(error) => {
+                tracing::info!(%error, region, "the region's VM sizes can't be read; nothing is refused for its size");
+                (Sizes::Unknown, AGAIN)
+            }
+        };
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let asking = regions.remove(&id).map(|region| region.asking).unwrap_or_default();
+        regions.insert(id, Region { sizes, until: Instant::now() + holds, asking: Vec::new() });
+        drop(regions);
+        asking.into_iter().for_each(|key| self.queue.add(key));
+    }
+}
+
+/// `value` in today's answers, `amlCompute` in older ones.
+fn names(body: &Value) -> Vec<String> {
+    let items = body.get("value").or_else(|| body.get("amlCompute")).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(|size| size.get("name")?.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,94 @@
+//! The credential of a Workspace: from its Secret, or the operator's own identity where that is allowed.
+
+use std::path::PathBuf;
+
+use azureml_api::condition::Reason;
+use azureml_api::workspace::WorkspaceSpec;
+use azureml_arm::CredentialConfig;
+use azureml_planner::ownership::short_hash;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use secrecy::SecretString;
+
+use crate::context::Context;
+use crate::failure::Problem;
+use crate::index::Key;
+use crate::resolve::ResolveError;
+
+const TENANT: &str = "AZURE_TENANT_ID";
+const CLIENT: &str = "AZURE_CLIENT_ID";
+const SECRET: &str = "AZURE_CLIENT_SECRET";
+/// Where workload identity puts the service account's token, where the environment doesn't say.
+const TOKEN_FILE: &str = "/var/run/secrets/azure/tokens/azure-identity-token";
+
+/// A credential, and what tells it from another without telling it.
+pub struct Resolved {
+    /// How the principal proves itself.
+    pub config: CredentialConfig,
+    /// Changes when the credential does.
+    pub fingerprint: String,
+    /// The Secret that it is from.
+    pub secret: Option<Secret>,
+}
+
+/// Finds the credential of a Workspace.
+///
+/// # Errors
+/// When the Secret is missing or incomplete, or the namespace may not use the operator's identity.
+pub async fn resolve(ctx: &Context, workspace: &Key, spec: &WorkspaceSpec) -> Result<Resolved, ResolveError> {
+    match &spec.credential_ref {
+        Some(reference) => from_secret(ctx, workspace, &reference.name).await,
+        None => own(ctx, workspace),
+    }
+}
+
+fn own(ctx: &Context, workspace: &Key) -> Result<Resolved, ResolveError> {
+    if !ctx.identity_namespaces.allows(&workspace.namespace) {
+        let message = format!(
+            "Workspace {}/{} names no credentialRef, and the operator's own identity isn't allowed for namespace {}: \
+             set spec.credentialRef, or start the operator with --default-identity-namespaces={}",
+            workspace.namespace, workspace.name, workspace.namespace, workspace.namespace
+        );
+        return Err(Problem::blocked(Reason::CredentialMissing, message).into());
+    }
+    let config = CredentialConfig::from_environment(|name| std::env::var(name).ok()).map_err(|error| {
+        Problem::blocked(Reason::CredentialMissing, format!("the operator's own identity: {error}"))
+    })?;
+    let fingerprint = format!("own {}", config.principal_key());
+    Ok(Resolved { config, fingerprint, secret: None })
+}
+
+async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resolved, ResolveError> {
+    let place = format!("Secret {}/{name}", workspace.namespace);
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &workspace.namespace);
+    let Some(secret) = api.get_opt(name).await? else {
+        let message =
+            format!("{place} doesn't exist: create it with {TENANT} and {CLIENT}, and {SECRET} unless federated");
+        return Err(Problem::blocked(Reason::SecretNotFound, message).into());
+    };
+    let value = |key: &str| {
+        let bytes = secret.data.as_ref()?.get(key)?;
+        String::from_utf8(bytes.0.clone()).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let needed = |key: &str| {
+        value(key).ok_or_else(|| {
+            Problem::blocked(Reason::SecretNotFound, format!("{place} has no (or an empty) key {key}: add it"))
+        })
+    };
+    let (tenant_id, client_id) = (needed(TENANT)?, needed(CLIENT)?);
+    let config = match value(SECRET) {
+        Some(text) => CredentialConfig::ClientSecret {
+            tenant_id: tenant_id.clone(),
+            client_id: client_id.clone(),
+            secret: SecretString::from(text),
+        },
+        None => CredentialConfig::FederatedToken {
+            tenant_id: tenant_id.clone(),
+            client_id: client_id.clone(),
+            token_file: std::env::var_os("AZURE_FEDERATED_TOKEN_FILE")
+                .map_or_else(|| PathBuf::from(TOKEN_FILE), PathBuf::from),
+        },
+    };
+    let told = format!("{tenant_id}\n{client_id}\n{}", value(SECRET).unwrap_or_default());
+    Ok(Resolved { config, fingerprint: short_hash(told.as_bytes()), secret: Some(secret) })
+}

@@ -1,0 +1,319 @@
+//! One look at a Workspace: its credential, its connection to Azure, its health; and its deletion, after its dependents'.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use azureml_api::condition::{ConditionType, Reason, Truth, Wanted, merge};
+use azureml_api::workspace::{WorkspaceAzureStatus, WorkspaceSpec, WorkspaceStatus};
+use azureml_arm::{ArmClient, Credential, ResourceId};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::failure::{Problem, ProblemKind};
+use crate::index::{Key, Object};
+use crate::kubernetes;
+use crate::observe::source::Source;
+use crate::report::events::{Tone, publish};
+use crate::resolve::ResolveError;
+use crate::resolve::credential;
+use crate::target::{Next, undecodable};
+
+/// How soon a Workspace that waits for its dependents is looked at again, if none of them wakes it.
+const IN_USE: Duration = Duration::from_secs(60);
+
+/// Looks at one Workspace.
+///
+/// # Errors
+/// When the API server fails; the look is repeated later.
+pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Error> {
+    let Some(object) = ctx.index.get(key) else { return Ok(Next::OnChange) };
+    if object.is_deleting() && !object.has_finalizer() {
+        return Ok(Next::OnChange);
+    }
+    let decoded = WorkspaceSpec::deserialize(object.spec()).and_then(|spec| Ok((spec, status_of(&object)?)));
+    let (spec, status) = match decoded {
+        Ok(decoded) => decoded,
+        Err(error) => return undecodable(ctx, &object, &error.to_string()).await,
+    };
+    if object.is_deleting() {
+        let waiting = dependents(ctx, key);
+        if waiting.is_empty() {
+            return release(ctx, &object, &spec).await;
+        }
+        // The dependents still need the connection to reach Azure; what is wrong with it they tell themselves, too.
+        let problem = keep_connected(ctx, key, &spec).await?.err();
+        return report_in_use(ctx, &object, status, &waiting, problem.as_ref()).await;
+    }
+    let object = if object.has_finalizer() { object } else { kubernetes::add_finalizer(ctx, &object).await? };
+    let connected = keep_connected(ctx, key, &spec).await?;
+    report(ctx, &object, &spec, status, connected).await
+}
+
+fn status_of(object: &Object) -> Result<WorkspaceStatus, serde_json::Error> {
+    match object.status() {
+        Value::Null => Ok(WorkspaceStatus::default()),
+        status => WorkspaceStatus::deserialize(status),
+    }
+}
+
+/// The objects that still need this Workspace to reach Azure.
+fn dependents(ctx: &Context, key: &Key) -> Vec<Key> {
+    let holds = |key: &Key| ctx.index.get(key).is_some_and(|object| object.has_finalizer());
+    let mut all: Vec<Key> = ctx.index.dependents(key).into_iter().filter(holds).collect();
+    all.sort();
+    all
+}
+
+/// Reads the credential and opens, renews or breaks off the connection.
+async fn keep_connected(
+    ctx: &Arc<Context>,
+    key: &Key,
+    spec: &WorkspaceSpec,
+) -> Result<Result<Arc<Source>, Problem>, kube::Error> {
+    let connected = match connect(ctx, key, spec).await {
+        Ok(source) => Ok(source),
+        Err(ResolveError::Problem(problem)) => Err(problem),
+        Err(ResolveError::Kubernetes(error)) => return Err(error),
+    };
+    if let Err(problem) = &connected
+        && ctx.connections.break_off(key, problem.clone())
+    {
+        ctx.wake_dependents(key);
+    }
+    Ok(connected)
+}
+
+async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<Arc<Source>, ResolveError> {
+    let found = credential::resolve(ctx, key, spec).await?;
+    if let Some(secret) = &found.secret {
+        kubernetes::hold_secret(ctx, secret, true).await?;
+    }
+    let interval = Duration::from_secs(spec.observe_interval_seconds());
+    if let Some(source) = ctx.connections.is_open(key, &found.fingerprint, interval) {
+        return Ok(source);
+    }
+    let id = ResourceId::parse(&spec.arm_id(&key.name))
+        .map_err(|error| Problem::stalled(Reason::InvalidManifest, error.to_string()))?;
+    let credential = Credential::new(found.config, &ctx.cloud, ctx.http.clone())
+        .map_err(|error| Problem::blocked(Reason::CredentialRejected, error.to_string()))?;
+    let client =
+        ArmClient::new(ctx.http.clone(), ctx.cloud.clone(), Arc::new(credential), ctx.budget.clone(), ctx.observer());
+    let source = ctx.connections.open(ctx, key, id, &found.fingerprint, client, interval);
+    ctx.wake_dependents(key);
+    Ok(source)
+}
+
+/// What is seen of the workspace through its source.
+fn seen(source: &Source) -> Result<Option<WorkspaceAzureStatus>, Problem> {
+    let view = source.view();
+    if let Some(trouble) = view.trouble.as_deref() {
+        let problem = Problem::of_read(trouble);
+        if problem.kind != ProblemKind::Unseen || source.staleness().is_some() {
+            return Err(problem);
+        }
+    }
+    let text = |path: &str| view.workspace_text(path).map(str::to_owned);
+    Ok(view.workspace.is_some().then(|| WorkspaceAzureStatus {
+        id: text("id").unwrap_or_else(|| source.workspace().to_string()),
+        workspace_id: text("properties.workspaceId"),
+        location: text("location"),
+        provisioning_state: text("properties.provisioningState"),
+    }))
+}
+
+async fn report(
+    ctx: &Arc<Context>,
+    object: &Arc<Object>,
+    spec: &WorkspaceSpec,
+    mut status: WorkspaceStatus,
+    connected: Result<Arc<Source>, Problem>,
+) -> Result<Next, kube::Error> {
+    let source = connected.as_ref().ok().cloned();
+    let wanted = match connected.and_then(|source| seen(&source)) {
+        Ok(Some(azure)) => {
+            let wanted = of_state(azure.provisioning_state.as_deref());
+            status.azure = Some(azure);
+            wanted
+        }
+        Ok(None) => before_first(&status),
+        Err(problem) => of_problem(&problem, &status),
+    };
+    if let Some(source) = &source {
+        if let Some(computes) = source.view().computes {
+            status.computes = u32::try_from(computes.len()).ok();
+        }
+        answer_request(ctx, object, source, &mut status);
+    }
+    write(ctx, object, status, wanted).await?;
+    // The Secret is read again every interval.
+    Ok(Next::After(Duration::from_secs(spec.observe_interval_seconds())))
+}
+
+fn one(condition: ConditionType, truth: Truth, reason: Reason, message: &str) -> Wanted {
+    Wanted { condition, truth, reason, message: message.to_owned() }
+}
+
+fn of_state(state: Option<&str>) -> Vec<Wanted> {
+    match state {
+        None | Some("Succeeded" | "Updating") => vec![
+            one(ConditionType::Ready, Truth::True, Reason::Available, "the workspace exists and can be read"),
+            one(ConditionType::InSync, Truth::True, Reason::AsPlanned, "the workspace is only observed"),
+        ],
+        Some(state) => {
+            let message = format!("Azure says {state} of the workspace");
+            vec![
+                one(ConditionType::Ready, Truth::False, Reason::ProvisioningFailed, &message),
+                one(ConditionType::Reconciling, Truth::True, Reason::ProvisioningFailed, &message),
+                one(ConditionType::InSync, Truth::True, Reason::AsPlanned, "the workspace is only observed"),
+            ]
+        }
+    }
+}
+
+fn before_first(status: &WorkspaceStatus) -> Vec<Wanted> {
+    if status.conditions.iter().any(|c| c.type_ == "Ready") {
+        // After our restart: what was known stands until Azure has answered.
+        return kept(status);
+    }
+    let message = "Azure has not been looked at yet";
+    vec![
+        one(ConditionType::Ready, Truth::Unknown, Reason::Pending, message),
+        one(ConditionType::Reconciling, Truth::True, Reason::Pending, message),
+    ]
+}
+
+fn kept(status: &WorkspaceStatus) -> Vec<Wanted> {
+    let types = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::InSync];
+    let old = |of: ConditionType| {
+        let c = status.conditions.iter().find(|c| c.type_ == of.as_str())?;
+        let truth = match c.status.as_str() {
+            "True" => Truth::True,
+            "False" => Truth::False,
+            _ => Truth::Unknown,
+        };
+        let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == c.reason)?;
+        Some(one(of, truth, reason, &c.message))
+    };
+    types.into_iter().filter_map(old).collect()
+}
+
+fn of_problem(problem: &Problem, status: &WorkspaceStatus) -> Vec<Wanted> {
+    let Problem { kind, reason, message } = problem;
+    let stuck = match kind {
+        ProblemKind::Stalled => ConditionType::Stalled,
+        ProblemKind::Blocked => ConditionType::Reconciling,
+        ProblemKind::Unseen => {
+            let mut wanted = kept(status);
+            wanted.retain(|w| w.condition != ConditionType::InSync);
+            if wanted.is_empty() {
+                wanted.push(one(ConditionType::Ready, Truth::Unknown, *reason, message));
+            }
+            wanted.push(one(ConditionType::InSync, Truth::Unknown, Reason::ObservationStale, message));
+            return wanted;
+        }
+    };
+    vec![
+        one(ConditionType::Ready, Truth::False, *reason, message),
+        one(stuck, Truth::True, *reason, message),
+        one(ConditionType::InSync, Truth::Unknown, Reason::Unobserved, "Azure can't be looked at"),
+    ]
+}
+
+async fn write(
+    ctx: &Arc<Context>,
+    object: &Arc<Object>,
+    mut status: WorkspaceStatus,
+    wanted: Vec<Wanted>,
+) -> Result<(), kube::Error> {
+    let before = std::mem::take(&mut status.conditions);
+    status.conditions = merge(&before, &wanted, object.generation(), Timestamp::now());
+    status.observed_generation = Some(object.generation());
+    let ready = |all: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| {
+        all.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+    };
+    let (was, is) = (ready(&before), ready(&status.conditions));
+    let whole = serde_json::to_value(&status).unwrap_or(Value::Null);
+    let written = kubernetes::write_status(ctx, object, &whole).await?;
+    let told =
+        |of: &Option<(String, String, String)>| of.as_ref().map(|(status, reason, _)| (status.clone(), reason.clone()));
+    if told(&was) != told(&is) {
+        ctx.wake_dependents(&object.key);
+        match is {
+            Some((status, _, message)) if status == "True" => {
+                publish(ctx, &written, Tone::Normal, "Ready", "Observe", &message).await;
+            }
+            Some((status, reason, message)) if status == "False" => {
+                publish(ctx, &written, Tone::Warning, &reason, "Observe", &message).await;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Acts on the reconcile annotation: reads Azure at once, and echoes the value when that has been seen.
+fn answer_request(ctx: &Context, object: &Object, source: &Source, status: &mut WorkspaceStatus) {
+    let Some(asked) = object.annotation(azureml_api::RECONCILE_ANNOTATION) else { return };
+    if status.last_handled_reconcile_at.as_deref() == Some(asked) {
+        return;
+    }
+    let mut since = Instant::now();
+    let mut fresh = false;
+    ctx.scratches.update(&object.key, |scratch| match &scratch.asked {
+        Some((value, at)) if value == asked => since = *at,
+        _ => {
+            scratch.asked = Some((asked.to_owned(), since));
+            fresh = true;
+        }
+    });
+    if fresh {
+        source.hurry();
+    }
+    if source.view().started.is_some_and(|started| started > since) {
+        status.last_handled_reconcile_at = Some(asked.to_owned());
+    } else {
+        ctx.queue.add_at(object.key.clone(), Instant::now() + Duration::from_secs(1));
+    }
+}
+
+async fn report_in_use(
+    ctx: &Arc<Context>,
+    object: &Arc<Object>,
+    status: WorkspaceStatus,
+    waiting: &[Key],
+    problem: Option<&Problem>,
+) -> Result<Next, kube::Error> {
+    let names: Vec<String> = waiting.iter().take(5).map(ToString::to_string).collect();
+    let more = waiting.len().saturating_sub(5);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let trouble = problem.map(|problem| format!("; {}", problem.message)).unwrap_or_default();
+    let message = format!("the deletion waits for {}{rest}, which need it to reach Azure{trouble}", names.join(", "));
+    let wanted = vec![
+        one(ConditionType::Ready, Truth::False, Reason::InUse, &message),
+        one(ConditionType::Reconciling, Truth::True, Reason::InUse, &message),
+    ];
+    write(ctx, object, status, wanted).await?;
+    // Those who are being deleted go on; the rest hold it.
+    Ok(Next::After(IN_USE))
+}
+
+/// The Workspace goes: its Secret is let go unless another Workspace uses it, then the finalizer.
+async fn release(ctx: &Arc<Context>, object: &Arc<Object>, spec: &WorkspaceSpec) -> Result<Next, kube::Error> {
+    ctx.connections.close(&object.key);
+    if let Some(reference) = &spec.credential_ref {
+        let others = ctx.index.users_of_secret(&object.key.namespace, &reference.name);
+        if others.iter().all(|other| *other == object.key) {
+            let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &object.key.namespace);
+            if let Some(secret) = api.get_opt(&reference.name).await? {
+                kubernetes::hold_secret(ctx, &secret, false).await?;
+            }
+        }
+    }
+    kubernetes::remove_finalizer(ctx, object).await?;
+    Ok(Next::OnChange)
+}
