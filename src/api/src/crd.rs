@@ -73,6 +73,9 @@ fn definition(
         }
     }
     tidy(schema);
+    if let Some(fixed) = node(schema, "status.azure.fixed") {
+        bound_fixed(fixed, fields);
+    }
     for field in fields {
         let node = node(schema, field.manifest).ok_or_else(|| missing(field.manifest))?;
         describe(node, field);
@@ -87,6 +90,16 @@ fn definition(
         }
     }
     Ok(crd)
+}
+
+/// A property each, since rules over maps cost the API server too much.
+fn bound_fixed(node: &mut Value, fields: &[Field]) {
+    let property = |field: &Field| (rules::fixed_name(field), json!({"type": "string", "maxLength": 1024}));
+    let properties: serde_json::Map<String, Value> = rules::fixed_fields(fields).map(property).collect();
+    if let Some(object) = node.as_object_mut() {
+        object.remove("additionalProperties");
+        object.insert("properties".to_owned(), Value::Object(properties));
+    }
 }
 
 /// Left out and null are the same in a manifest, so nothing is nullable; and Kubernetes knows no unsigned formats.

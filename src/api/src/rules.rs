@@ -133,20 +133,32 @@ fn replacement(field: &Field) -> Rule {
     let new = format!("self.{path}");
     let old = format!("oldSelf.{path}");
     let (in_new, in_old) = (presence("self", path), presence("oldSelf", path));
-    let fixed = "self.status.azure.fixed";
-    let live = format!("(has({fixed}) && '{path}' in {fixed} && {fixed}['{path}'].lowerAscii() == ");
+    let to_live = |value: &str| match field.is_write_only() {
+        // Azure never shows it, so there is nothing to go back to.
+        true => "false".to_owned(),
+        false => {
+            let fixed = format!("self.status.azure.fixed.{}", fixed_name(field));
+            format!("(has(self.status.azure.fixed) && has({fixed}) && {fixed}.lowerAscii() == {value})")
+        }
+    };
+    // The API server can't bound the length of string(…), so flags are spelled out.
+    let new_text = if is_flag(field) { format!("({new} ? 'true' : 'false')") } else { format!("{new}.lowerAscii()") };
     let expression = format!(
         "self.spec.replacementPolicy != 'Never' || !has(self.status) || !has(self.status.azure) || \
          !has(self.status.azure.provisionedOn) || (({in_new}) ? \
-         (({in_old}) && {new} == {old}) || {live}string({new}).lowerAscii()) : \
-         !({in_old}) || {live}'{default}'))",
-        default = default_text(field),
+         (({in_old}) && {new} == {old}) || {} : !({in_old}) || {})",
+        to_live(&new_text),
+        to_live(&format!("'{}'", default_text(field))),
     );
     let message = format!(
         "{path} can't be changed in place by Azure: set it back to what Azure has (status.azure.fixed), \
          or delete the object and create it again"
     );
     Rule { at: String::new(), rule: expression, message }
+}
+
+fn is_flag(field: &Field) -> bool {
+    matches!(field.default, crate::fields::AzureDefault::Value { wire: "true" | "false", .. })
 }
 
 /// `has()` for each optional step of a path below `spec`.
@@ -170,16 +182,28 @@ fn default_text(field: &Field) -> String {
     }
 }
 
-/// The text of a live value in `status.azure.fixed`, which the rules of [`target`] compare with.
-pub fn fixed_values(table: &FieldTable, live: &serde_json::Value) -> Vec<(&'static str, String)> {
-    table
-        .fields
-        .iter()
-        .filter(|field| guards(field) && !field.is_write_only())
+/// The name of a field in `status.azure.fixed`: `spec.ssh.publicAccess` is `sshPublicAccess`.
+pub fn fixed_name(field: &Field) -> String {
+    let mut parts = field.manifest.trim_start_matches("spec.").split('.');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (head, tail) = part.split_at(part.len().min(1));
+        format!("{name}{}{tail}", head.to_uppercase())
+    })
+}
+
+/// The fields of `status.azure.fixed`.
+pub fn fixed_fields(fields: &[Field]) -> impl Iterator<Item = &Field> {
+    fields.iter().filter(|field| guards(field) && !field.is_write_only())
+}
+
+/// The text of the live values in `status.azure.fixed`, which the rules of [`target`] compare with.
+pub fn fixed_values(table: &FieldTable, live: &serde_json::Value) -> Vec<(String, String)> {
+    fixed_fields(table.fields)
         .map(|field| {
             let value = crate::fields::lookup(live, field.wire).cloned();
             let value = value.unwrap_or_else(|| field.default_on_wire(None));
-            (field.manifest, field.words(&value).chars().take(1024).collect())
+            (fixed_name(field), field.words(&value).chars().take(1024).collect())
         })
         .collect()
 }

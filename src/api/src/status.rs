@@ -57,15 +57,10 @@ pub struct AzureStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub errors: Vec<String>,
-    /// What Azure has in the fields that it can't change in place, by their path in the manifest.
+    /// What Azure has in the fields that it can't change in place.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub fixed: BTreeMap<String, FixedValue>,
+    pub fixed: BTreeMap<String, String>,
 }
-
-/// A value as text, bounded so that admission rules can read it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct FixedValue(#[schemars(length(max = 1024))] pub String);
 
 /// What the operator last wrote to Azure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

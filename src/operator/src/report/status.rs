@@ -4,7 +4,7 @@ use azureml_api::common::ManagementPolicy;
 use azureml_api::condition::{merge, whole_second};
 use azureml_api::fields::FieldTable;
 use azureml_api::rules::fixed_values;
-use azureml_api::status::{Applied, AzureStatus, FixedValue, TargetStatus};
+use azureml_api::status::{Applied, AzureStatus, TargetStatus};
 use azureml_planner::diff::{managed, managed_tags};
 use azureml_planner::operation::Judgement;
 use azureml_planner::plan::{Action, Plan};
@@ -83,10 +83,7 @@ pub fn azure(
         created_on,
         provisioning_state: state,
         errors: failure::errors(live).iter().take(16).map(error_line).collect(),
-        fixed: fixed_values(table, live)
-            .into_iter()
-            .map(|(path, value)| (path.to_owned(), FixedValue(value)))
-            .collect(),
+        fixed: fixed_values(table, live).into_iter().collect(),
     }
 }
 
