@@ -142,6 +142,21 @@ fn a_tag_that_a_policy_rewrites_is_not_fought_over() {
 }
 
 #[test]
+fn a_tag_that_azure_drops_is_tried_again_by_a_new_generation() {
+    let noted = in_sync().with(|case| {
+        case.set_manifest("spec.tags", json!({"env": "dev"}));
+        case.remember_applied();
+        case.applied.as_mut().unwrap().not_honoured.insert("spec.tags[env]".to_owned(), "(none)".to_owned());
+    });
+    assert_eq!(
+        (noted.plan().action, noted.plan().not_honoured),
+        (Action::None, told("spec.tags[env]", "dev", "(none)"))
+    );
+    let plan = noted.edit("spec.scale.maxNodes", json!(9)).plan();
+    assert_eq!(changes(&plan), [("spec.scale.maxNodes", "4", "9"), ("spec.tags[env]", "(none)", "dev")]);
+}
+
+#[test]
 fn an_absent_value_and_a_null_are_both_unshown() {
     for bag in [Value::Null, json!({"a": 1})] {
         let kept = bag.is_object();
