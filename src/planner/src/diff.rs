@@ -102,17 +102,18 @@ fn plain(input: &Input<'_>, field: &'static Field, live: &Value) -> Option<Field
     })
 }
 
-/// A write-only value differs when its hash isn't the one that was last written. Where we have never written the
-/// resource, nothing is known, so it is left alone; where we have, a value without a hash is one that we left out.
+/// A write-only value differs when its hash isn't the one that was last written. Without such a hash nothing is known,
+/// so it is left alone, unless the manifest that was applied last didn't have the field at all.
 fn hashed(input: &Input<'_>, field: &'static Field) -> Option<FieldChange> {
     let before = input.memory.applied.and_then(|applied| applied.hashes.get(field.manifest));
     let now = input.hashes.get(field.manifest);
     let wanted = lookup(input.manifest, field.manifest).is_some();
-    let written = input.memory.applied.is_some_and(|applied| applied.generation.is_some());
+    let added = input.memory.applied.is_some_and(|applied| applied.generation.is_some())
+        && !was_managed(input.memory.applied, field.manifest);
     let (from, to) = match (before, now) {
         (Some(before), Some(now)) if before != now => ("(secret)", "(another secret)"),
         (Some(_), None) if !wanted => ("(secret)", "(none)"),
-        (None, Some(_)) if written => ("(none)", "(secret)"),
+        (None, Some(_)) if added => ("(none)", "(secret)"),
         _ => return None,
     };
     Some(FieldChange {

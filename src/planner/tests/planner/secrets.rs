@@ -39,6 +39,11 @@ fn hashes_tell_what_azure_does_not() {
             ("dropped", with_account().drop_field(path), vec![(path, "(secret)", "(none)")]),
             ("set later", in_sync().edit(path, a.0.clone()), vec![(path, "(none)", "(secret)")]),
             ("never managed", in_sync(), vec![]),
+            (
+                "its hash was lost with the status",
+                with_account().with(|c| c.applied.as_mut().unwrap().hashes.clear()),
+                vec![],
+            ),
             ("never written by us", in_sync().with(|case| case.applied = None).edit(path, a.0), vec![]),
             ("not read yet", with_account().with(|case| drop(case.hashes.remove(path))), vec![]),
         ];
