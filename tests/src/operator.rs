@@ -77,7 +77,8 @@ impl Operator {
         for (name, value) in environment(sim) {
             spec = spec.env(name, value);
         }
-        spec = spec.env("KUBECONFIG", kubeconfig);
+        // Its log is a file here.
+        spec = spec.env("NO_COLOR", "1").env("KUBECONFIG", kubeconfig);
         for (name, value) in &options.env {
             spec = spec.env(name, value);
         }

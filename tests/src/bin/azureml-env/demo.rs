@@ -1,11 +1,9 @@
 //! `demo`: everything from nothing, as a person would do it at a terminal. A step that isn't seen fails the demo.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use azureml_tests::controlplane::kubectl;
 use azureml_tests::sim::arm::{Arm, compute_id, workspace_id};
-use azureml_tests::sim::demo::{CLIENT, CLIENT_SECRET, TENANT};
 use azureml_tests::{Error, Result, SimClient, tail};
 use serde_json::{Value, json};
 
@@ -13,10 +11,12 @@ use crate::local::Running;
 use crate::up::{self, Found};
 use crate::{Settings, interrupt};
 
-/// The namespace of `deploy/samples`.
+/// The namespace that the samples make.
 const NAMESPACE: &str = "ml";
 /// The samples.
 const SAMPLES: &str = "deploy/samples";
+/// The workspace that the samples make.
+const WORKSPACE: &str = "research";
 /// How long a step may take. Azure's minutes are seconds here.
 const WITHIN: &str = "--timeout=180s";
 /// The nodes that the job asks for, and the bound that the edit sets.
@@ -59,7 +59,6 @@ fn show(running: &Running) -> Result<()> {
     let sim = SimClient::new(&running.sim_url, &running.sim_ca)?;
     let arm = runtime.block_on(sim.arm())?;
     let stage = Stage { running, arm, runtime };
-    stage.credential()?;
     stage.samples()?;
     let cluster = stage.cluster()?;
     stage.job(&cluster)?;
@@ -80,34 +79,28 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn credential(&self) -> Result<()> {
-        say("Make a namespace with the credential of a service principal");
-        self.kubectl(&["create", "namespace", NAMESPACE])?;
-        let values = [("TENANT_ID", TENANT), ("CLIENT_ID", CLIENT), ("CLIENT_SECRET", CLIENT_SECRET)];
-        let literals: Vec<String> =
-            values.iter().map(|(name, value)| format!("--from-literal=AZURE_{name}={value}")).collect();
-        let mut command = vec!["-n", NAMESPACE, "create", "secret", "generic", "azure-sp"];
-        command.extend(literals.iter().map(String::as_str));
-        self.kubectl(&command)
-    }
-
     fn samples(&self) -> Result<()> {
-        say("Declare a workspace and what is in it");
-        self.kubectl(&["-n", NAMESPACE, "apply", flag(), SAMPLES])?;
+        say("Declare a workspace with its credential, and clusters in it");
+        self.kubectl(&["apply", "-k", SAMPLES])?;
+        // Nodes come and go within seconds here: a look a minute would miss them.
+        say("Have Azure looked at every 2 seconds, since its minutes are seconds here");
+        let often = json!({"spec": {"observeInterval": "2s"}}).to_string();
+        self.kubectl(&["-n", NAMESPACE, "patch", "workspace.azureml.dev", WORKSPACE, "--type=merge", "-p", &often])?;
         say("Wait until Azure has all of it");
         self.kubectl(&["-n", NAMESPACE, "wait", "azureml", "--all", "--for=condition=Ready", WITHIN])?;
         self.kubectl(&["-n", NAMESPACE, "get", "azureml"])
     }
 
-    /// The first cluster of the samples.
+    /// The samples' first cluster whose nodes Azure doesn't take away in the middle.
     fn cluster(&self) -> Result<Cluster> {
         let list = self.run(&["-n", NAMESPACE, "get", "computeclusters", "-o", "json"])?;
         let list: Value =
             serde_json::from_str(&list).map_err(|error| Error::Invalid(format!("kubectl printed no JSON: {error}")))?;
-        let first = &list["items"][0];
-        let object = first["metadata"]["name"].as_str();
-        let object = object.ok_or_else(|| Error::Invalid(format!("{SAMPLES} holds no ComputeCluster")))?;
-        let azure_name = first["spec"]["azureName"].as_str().unwrap_or(object);
+        let mut clusters = list["items"].as_array().into_iter().flatten();
+        let found = clusters.find(|cluster| cluster["spec"]["vmPriority"] != "LowPriority");
+        let object = found.and_then(|cluster| cluster["metadata"]["name"].as_str());
+        let object = object.ok_or_else(|| Error::Invalid(format!("{SAMPLES} holds no dedicated ComputeCluster")))?;
+        let azure_name = found.and_then(|cluster| cluster["spec"]["azureName"].as_str()).unwrap_or(object);
         Ok(Cluster { object: object.into(), azure_name: azure_name.into() })
     }
 
@@ -142,9 +135,8 @@ impl Stage<'_> {
     }
 
     fn end(&self) -> Result<()> {
-        say("Delete all of it, and the namespace: Azure is as empty as before");
-        self.kubectl(&["-n", NAMESPACE, "delete", flag(), SAMPLES, WITHIN])?;
-        self.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", WITHIN])?;
+        say("Delete all of it, with the namespace: Azure is as empty as before");
+        self.kubectl(&["delete", "-k", SAMPLES, WITHIN])?;
         self.wait_azure("no compute is left", &format!("{}/computes", workspace_id()), |body| {
             body["value"] == json!([])
         })
@@ -181,12 +173,6 @@ impl Stage<'_> {
     fn run(&self, arguments: &[&str]) -> Result<String> {
         kubectl::run(&self.running.kubectl, &self.running.kubeconfig, arguments, "")
     }
-}
-
-/// How the samples are named to kubectl: a folder with a kustomization, or one without.
-fn flag() -> &'static str {
-    let folder: &Path = &azureml_tests::checkout().join(SAMPLES);
-    if folder.join("kustomization.yaml").is_file() { "-k" } else { "-f" }
 }
 
 fn say(what: &str) {

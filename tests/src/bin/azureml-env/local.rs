@@ -80,8 +80,10 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// The files in `.local/`, or in `$AZUREML_LOCAL`: each such folder stands for one environment.
     pub(crate) fn new() -> Result<Self> {
-        let dir = azureml_tests::checkout().join(".local");
+        let set = std::env::var_os("AZUREML_LOCAL").filter(|dir| !dir.is_empty());
+        let dir = azureml_tests::checkout().join(set.unwrap_or_else(|| ".local".into()));
         std::fs::create_dir_all(&dir).map_err(io(&dir, "create"))?;
         Ok(Files { dir })
     }
