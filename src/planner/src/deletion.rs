@@ -6,7 +6,7 @@ use azureml_api::status::Verb;
 
 use crate::input::{Input, Observed};
 use crate::operation::{Judgement, judge, provisioning_state};
-use crate::ownership::{Ownership, accepted_creation, ownership};
+use crate::ownership::{Ownership, accepted_creation, ownership, written};
 use crate::plan::{Action, Plan, Step};
 
 /// Plans the deletion. The finalizer goes (`Action::Release`) only when the policies leave the resource alone, when it
@@ -45,7 +45,7 @@ fn may_delete_now(input: &Input<'_>) -> bool {
     let Observed::Present { live, .. } = &input.observed else { return false };
     let operation = input.memory.operation;
     if accepted_creation(operation) {
-        return ownership(input.owner, input.id, input.memory.azure, live) != Ownership::Nobodys;
+        return ownership(input.owner, input.id, written(input.memory), live) != Ownership::Nobodys;
     }
     operation.is_none_or(|operation| operation.verb != Verb::Delete)
 }
@@ -56,7 +56,7 @@ fn without_operation(input: &Input<'_>) -> Plan {
         Observed::Unknown => Plan::wait(Reason::Deleting, "Azure has not been looked at yet"),
         Observed::Absent => Plan::new(Action::Wait, vec![Step::ProveGone]),
         Observed::Present { live, .. } => {
-            if ownership(input.owner, input.id, input.memory.azure, live) != Ownership::Ours {
+            if ownership(input.owner, input.id, written(input.memory), live) != Ownership::Ours {
                 return Plan::new(Action::Release, Vec::new());
             }
             if provisioning_state(live) == "Deleting" {

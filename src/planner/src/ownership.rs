@@ -5,7 +5,7 @@ use azureml_api::{OWNER_TAG, UID_TAG};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::input::Owner;
+use crate::input::{Memory, Owner};
 
 /// Whose a resource is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,13 @@ pub fn ownership(owner: &Owner, id: &str, memory: Option<&AzureStatus>, live: &V
         None if remembered(id, memory, live) => Ownership::Ours,
         None => Ownership::Nobodys,
     }
+}
+
+/// What status holds of a resource that we have written. One that was only looked at (observed, or to be adopted while
+/// paused or not approved) is in status too, and that makes it nobody's property.
+pub fn written(memory: Memory<'_>) -> Option<&AzureStatus> {
+    let accepted = memory.operation.is_some_and(|operation| operation.phase == Phase::Running);
+    memory.azure.filter(|_| accepted || memory.applied.is_some())
 }
 
 /// Azure has accepted our creation of this resource, so that one that carries nobody's tag yet is the one that we made.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::diff::{self, FieldChange, Presence};
 use crate::input::{Failure, Input, Lifecycle, Observed};
 use crate::operation::{Judgement, is_transitional, judge, provisioning_state};
-use crate::ownership::{Ownership, accepted_creation, ownership, short_hash};
+use crate::ownership::{Ownership, accepted_creation, ownership, short_hash, written};
 use crate::{body, deletion};
 
 /// A body, and where secret values go into it when it is sent. The plan itself holds no secret.
@@ -329,7 +329,7 @@ fn refuse_others(input: &Input<'_>, live: &Value) -> Option<Plan> {
         return None;
     }
     let noun = input.table.noun;
-    match ownership(input.owner, input.id, input.memory.azure, live) {
+    match ownership(input.owner, input.id, written(input.memory), live) {
         Ownership::Ours => None,
         // Our own creation may show before its tags do.
         Ownership::Nobodys if accepted_creation(input.memory.operation) => None,
@@ -402,7 +402,7 @@ fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Opt
 
 /// Only what carries our tag is deleted without the manifest's deletion.
 fn ours_for_certain(input: &Input<'_>, live: &Value) -> bool {
-    ownership(input.owner, input.id, input.memory.azure, live) == Ownership::Ours
+    ownership(input.owner, input.id, written(input.memory), live) == Ownership::Ours
 }
 
 /// A creation that failed left nothing that could be lost: it is deleted and made again, whatever the replacement

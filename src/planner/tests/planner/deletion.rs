@@ -68,6 +68,16 @@ fn policies_memory_and_azure_decide() {
         ("another operator's now", tagged(in_sync(), json!({"azureml.dev-owner": "dev/a/b/c"})), release()),
         ("another object's now", tagged(in_sync(), json!({"azureml.dev-owner": "prod/a/b/c"})), release()),
         ("untagged, remembered", tagged(in_sync(), Value::Null), delete()),
+        (
+            "untagged, to be adopted but never written",
+            tagged(in_sync(), Value::Null).with(|c| c.applied = None),
+            release(),
+        ),
+        (
+            "untagged, created by the write under way",
+            tagged(writing(in_sync(), Create, Running, 5), Value::Null).with(|c| c.applied = None),
+            delete(),
+        ),
         ("untagged, made anew by somebody", tagged(anew(), Value::Null), release()),
         ("made anew under our tag", anew(), delete()),
         ("Azure is deleting it", state(in_sync(), "Deleting"), wait(Reason::Deleting)),

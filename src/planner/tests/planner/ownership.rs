@@ -27,7 +27,16 @@ fn take_over(case: Case, from: &str) -> Case {
     case.with(|case| case.take_over_from = Some(from.to_owned()))
 }
 
+/// As if this object had written it.
 fn remembered(case: Case) -> Case {
+    case.with(|case| {
+        case.azure = in_sync().azure;
+        case.applied = in_sync().applied;
+    })
+}
+
+/// As if this object had only looked at it.
+fn looked_at(case: Case) -> Case {
     case.with(|case| case.azure = in_sync().azure)
 }
 
@@ -60,6 +69,8 @@ fn only_ours_is_touched() {
             }),
             refused(Reason::NotOwned),
         ),
+        ("observed before, managed now", looked_at(found(None)), refused(Reason::NotOwned)),
+        ("observed before, Adopt now", adopt(looked_at(found(None))), put()),
         ("another object's", found(Some(OTHER_OBJECT)), refused(Reason::OwnedByAnother)),
         ("another object's, Adopt isn't enough", adopt(found(Some(OTHER_OBJECT))), refused(Reason::OwnedByAnother)),
         ("another object's, remembered", remembered(found(Some(OTHER_OBJECT))), refused(Reason::OwnedByAnother)),

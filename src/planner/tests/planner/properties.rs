@@ -217,14 +217,16 @@ fn anything() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Whether the live resource carries our tag, or none while status holds its id and creation time.
+/// Whether the live resource carries our tag, or none while status holds its id and creation time and that it was
+/// written.
 fn ours(case: &Case) -> bool {
     let Observed::Present { live, .. } = &case.observed else { return true };
     match live.pointer("/tags/azureml.dev-owner").and_then(Value::as_str) {
         Some(tag) => tag == OWNER,
         None => {
             let created = live.pointer("/properties/createdOn").and_then(Value::as_str);
-            case.azure.as_ref().is_some_and(|azure| azure.created_on.as_deref() == created && created.is_some())
+            let written = case.azure.as_ref().filter(|_| case.applied.is_some());
+            written.is_some_and(|azure| azure.created_on.as_deref() == created && created.is_some())
         }
     }
 }
