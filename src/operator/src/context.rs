@@ -81,6 +81,10 @@ impl Listener for Waker {
         ids.iter().flat_map(|id| self.index.claimants(id)).for_each(|key| self.queue.add(key));
     }
 
+    fn counted(&self, workspace_id: &str) {
+        self.index.workspaces_of(workspace_id).into_iter().for_each(|key| self.queue.add(key));
+    }
+
     fn workspace_changed(&self, workspace_id: &str) {
         for key in self.index.workspaces_of(workspace_id) {
             self.index.dependents(&key).into_iter().for_each(|dependent| self.queue.add(dependent));

@@ -1,5 +1,6 @@
 //! The binary `azureml-operator`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use azureml_operator::settings::{Cli, Command, LogFormat, Settings};
@@ -38,6 +39,6 @@ fn log(settings: &Settings) {
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Json => logs.json().flatten_event(true).init(),
-        LogFormat::Text => logs.init(),
+        LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).init(),
     }
 }

@@ -54,6 +54,8 @@ impl View {
 pub trait Listener: Send + Sync {
     /// These resources (lower-cased ARM ids) changed, appeared or vanished.
     fn changed(&self, ids: &[String]);
+    /// How many computes the workspace has changed.
+    fn counted(&self, workspace_id: &str);
     /// The workspace itself, or whether it can be read, changed.
     fn workspace_changed(&self, workspace_id: &str);
     /// Whether an object stands for this lower-cased ARM id.
@@ -235,6 +237,8 @@ impl Source {
     fn publish(&self, before: View, view: View, changed: BTreeSet<String>, reader: &mut Reader) {
         let kind = |view: &View| view.trouble.as_ref().map(|error| (error.kind.clone(), error.code.clone()));
         let first = before.started.is_none() && view.started.is_some();
+        let count = |view: &View| view.computes.as_ref().map(|computes| computes.len());
+        let recounted = count(&before) != count(&view);
         let stale = view.is_stale(self.interval());
         let workspace = first
             || kind(&before) != kind(&view)
@@ -243,6 +247,8 @@ impl Source {
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         if workspace {
             self.listener.workspace_changed(self.workspace.as_str());
+        } else if recounted {
+            self.listener.counted(self.workspace.as_str());
         }
         let mut ids: BTreeSet<String> = changed.iter().map(|name| self.id_of(name)).collect();
         // Those that wait for an operation want every look, changed or not: a wait has an end.
