@@ -60,7 +60,7 @@ pub fn admit(
         subscription: id.subscription().to_owned(),
         kind: if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write },
         lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
-        key: wake_key(key),
+        key: wake_key(key, "write"),
         priority: if plan.drift { Priority::Background } else { Priority::Person },
         provider_scope: Some(provider_scope(PROVIDER, region)),
     };
@@ -70,14 +70,14 @@ pub fn admit(
     }
 }
 
-/// How the budget names an object that waits.
-pub fn wake_key(key: &Key) -> String {
-    format!("{}\n{}\n{}", key.kind, key.namespace, key.name)
+/// How the budget names an object that waits, and for what.
+pub fn wake_key(key: &Key, what: &str) -> String {
+    format!("{}\n{}\n{}\n{what}", key.kind, key.namespace, key.name)
 }
 
 /// The object of a budget's wake-up.
 pub fn woken(text: &str) -> Option<Key> {
-    let mut parts = text.splitn(3, '\n');
+    let mut parts = text.split('\n');
     let kind = parts.next()?;
     let kind = azureml_api::registry::kind(kind)?.kind;
     Some(Key { kind, namespace: parts.next()?.to_owned(), name: parts.next()?.to_owned() })
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn wake_keys_round_trip() {
         let key = Key { kind: "ComputeCluster", namespace: "ml".into(), name: "gpu".into() };
-        assert_eq!(woken(&wake_key(&key)), Some(key));
+        assert_eq!(woken(&wake_key(&key, "read")), Some(key));
         for text in ["", "Nonsense\na\nb", "ComputeCluster\na"] {
             assert_eq!(woken(text), None, "{text}");
         }

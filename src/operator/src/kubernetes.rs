@@ -15,6 +15,9 @@ use crate::index::Object;
 /// Who writes, for field ownership.
 pub const FIELD_MANAGER: &str = "azureml-operator";
 
+/// How many edits in a row the outcome of a write to Azure outwaits.
+const EDITS_OUTWAITED: u32 = 10;
+
 /// Puts our finalizer on an object. Returns the object as it is then.
 ///
 /// # Errors
@@ -48,6 +51,29 @@ fn finalizers_patch(object: &DynamicObject, change: impl FnOnce(&mut Vec<String>
 async fn patch_metadata(ctx: &Context, object: &Object, patch: &Value) -> Result<DynamicObject, kube::Error> {
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api(&ctx.client, &object.key).patch(&object.key.name, &parameters, &Patch::Merge(patch)).await
+}
+
+/// Writes the outcome of a write to Azure. It must not be lost to an edit of the manifest that came between the intent and
+/// now: on a conflict the object is read again, and as long as nobody else has touched its status, it is written on that.
+///
+/// # Errors
+/// As [`write_status`]; a conflict only if somebody else wrote the status, or the edits don't stop.
+pub async fn write_outcome(ctx: &Context, object: &Arc<Object>, status: &Value) -> Result<Arc<Object>, kube::Error> {
+    let mut on = object.clone();
+    for _ in 0..EDITS_OUTWAITED {
+        match write_status(ctx, &on, status).await {
+            Err(kube::Error::Api(answer)) if answer.is_conflict() => {
+                let now = api(&ctx.client, &object.key).get(&object.key.name).await?;
+                let now = Arc::new(Object::new(object.key.kind, now));
+                if now.status() != object.status() || now.raw.metadata.uid != object.raw.metadata.uid {
+                    return Err(kube::Error::Api(answer));
+                }
+                on = now;
+            }
+            ended => return ended,
+        }
+    }
+    write_status(ctx, &on, status).await
 }
 
 /// Writes an object's status, if it differs from what the API server has. Returns the object as it is then.

@@ -28,7 +28,8 @@ pub(super) fn render(
     place: Option<&Place>,
 ) -> Value {
     let mut told = target.status.clone();
-    if let Some(plan) = plan.filter(|plan| plan.action != Action::Wait || plan.changes.is_empty()) {
+    // What is being waited for is the plan of before.
+    if let Some(plan) = plan.filter(|plan| plan.action != Action::Wait) {
         told.plan = plan.status();
     }
     let stale = place.and_then(|place| place.source.staleness());
@@ -76,7 +77,7 @@ impl Target<'_> {
         }
         let whole = render(&self, plan, observed, problem.as_ref(), place);
         let before = self.status.conditions.clone();
-        let written = kubernetes::write_status(self.ctx, &self.object, &whole).await?;
+        let written = kubernetes::write_outcome(self.ctx, &self.object, &whole).await?;
         tell_transitions(self.ctx, &written, &before, plan).await;
         Ok(next)
     }

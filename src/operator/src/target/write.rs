@@ -160,8 +160,10 @@ impl Target<'_> {
             Ok(permit) => permit,
             Err(expected) => return Ok(Err(expected)),
         };
-        let claim =
-            azureml_arm::Claim { key: apply::wake_key(self.key()), ..live::read_claim(&client, &id, self.key()) };
+        let claim = azureml_arm::Claim {
+            key: apply::wake_key(self.key(), "read"),
+            ..live::read_claim(&client, &id, self.key())
+        };
         Ok(match client.budget().try_admit(&claim) {
             Admission::Granted(read) => Ok(Turn { write, read }),
             Admission::Queued { expected } => Err(expected),
