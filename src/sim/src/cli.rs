@@ -14,7 +14,11 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::{net::TcpListener, sync::Mutex};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Mutex,
+};
 
 /// An Azure Resource Manager for development and tests.
 #[derive(Parser)]
@@ -102,6 +106,15 @@ async fn serve(args: Serve) -> Result<(), String> {
     println!("listening https://{at}");
     tokio::select! {
         ended = net::serve(listener, &identity, sim, store) => ended.map(|_| ()),
+        stopped = stopped() => stopped,
+    }
+}
+
+/// Wait for the signal to end. Nothing is left to do then: what was answered is already in the state's file.
+async fn stopped() -> Result<(), String> {
+    let mut term = signal(SignalKind::terminate()).map_err(|e| format!("cannot listen for SIGTERM: {e}"))?;
+    tokio::select! {
+        _ = term.recv() => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }

@@ -27,7 +27,7 @@ pub fn grant(req: &Request, tenant: &str, state: &mut State, world: &World, now:
         return Answer::empty(405).with("Allow", "POST");
     }
     let form: BTreeMap<String, String> = pairs(&String::from_utf8_lossy(&req.body)).collect();
-    match decide(&form, tenant, state, world, now) {
+    match decide(&form, tenant, state, world, &req.base(), now) {
         Ok((principal, audience)) => {
             let (token, lifetime) = mint(&principal, &audience, state, world, &req.base(), now);
             Answer::json(
@@ -47,6 +47,7 @@ fn decide(
     tenant: &str,
     state: &State,
     world: &World,
+    own: &str,
     now: Now,
 ) -> Result<(Principal, String), Denied> {
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
@@ -78,7 +79,7 @@ fn decide(
         .ok_or_else(|| {
             Denied(700016, 400, "unauthorized_client", format!("Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant."))
         })?;
-    let audience = audience(form, world)?;
+    let audience = audience(form, world, own)?;
     match (field("client_secret"), field("client_assertion")) {
         ("", "") => Err(Denied(
             7000216,
@@ -93,7 +94,7 @@ fn decide(
     Ok((principal.clone(), audience))
 }
 
-fn audience(form: &BTreeMap<String, String>, world: &World) -> Result<String, Denied> {
+fn audience(form: &BTreeMap<String, String>, world: &World, own: &str) -> Result<String, Denied> {
     let asked = match (form.get("scope"), form.get("resource")) {
         (Some(scope), _) => scope.strip_suffix("/.default").ok_or_else(|| {
             Denied(1002012, 400, "invalid_scope", format!("The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."))
@@ -103,11 +104,9 @@ fn audience(form: &BTreeMap<String, String>, world: &World) -> Result<String, De
             return Err(Denied(900144, 400, "invalid_request", "The request body must contain the following parameter: 'scope'.".into()));
         }
     };
-    let known = world.tokens.audiences.iter().map(String::as_str).chain(OTHER_RESOURCES.iter().copied());
-    if known.into_iter().any(|k| jwt::same_resource(k, asked))
-        || asked.starts_with("https://localhost")
-        || asked.starts_with("https://127.0.0.1")
-    {
+    // This service's own address is an audience too: clients that are pointed here may derive it from the endpoint.
+    let known = world.tokens.audiences.iter().map(String::as_str).chain(OTHER_RESOURCES.iter().copied()).chain([own]);
+    if known.into_iter().any(|k| jwt::same_resource(k, asked)) {
         return Ok(asked.trim_end_matches('/').into());
     }
     Err(Denied(

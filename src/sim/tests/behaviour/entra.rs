@@ -1,0 +1,113 @@
+//! Signing in.
+
+use crate::azure::{ARM, Azure, CLIENT, TENANT};
+use azure_sim::{entra::jwt, front::http::Request};
+use serde_json::{Value, json};
+
+fn form(client: &str, more: &str) -> String {
+    format!("grant_type=client_credentials&client_id={client}&scope={ARM}/.default&{more}")
+}
+
+#[test]
+fn refusals_have_their_numbers() {
+    let mut azure = Azure::new();
+    for (form, status, number) in [
+        (form(CLIENT, "client_secret=wrong"), 401, 7000215),
+        (form("nobody", "client_secret=x"), 400, 700016),
+        (form(CLIENT, ""), 401, 7000216),
+        (format!("grant_type=password&client_id={CLIENT}"), 400, 70003),
+        (format!("grant_type=client_credentials&client_id={CLIENT}&client_secret=x&scope={ARM}"), 400, 1002012),
+        (
+            format!("grant_type=client_credentials&client_id={CLIENT}&client_secret=x&scope=https://x/.default"),
+            400,
+            500011,
+        ),
+    ] {
+        let got = azure.token_request(&form);
+        assert_eq!((got.status, &got.body["error_codes"][0]), (status, &json!(number)), "{form} {}", got.body);
+        assert!(got.body["error_description"].as_str().unwrap().starts_with(&format!("AADSTS{number}: ")));
+    }
+    azure.admin("POST", &format!("principals/{CLIENT}"), json!({"secretExpired": true}));
+    let got = azure.token_request(&form(CLIENT, "client_secret=demo-only-not-a-secret"));
+    assert_eq!(got.body["error_codes"][0], 7000222);
+    azure.admin("POST", &format!("principals/{CLIENT}"), json!({"secret": "rotated"}));
+    assert_eq!(azure.token_request(&form(CLIENT, "client_secret=rotated")).status, 200);
+    let foreign = azure.raw(&Request {
+        secure: true,
+        method: "POST".into(),
+        path: "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token".into(),
+        body: form(CLIENT, "client_secret=rotated").into_bytes(),
+        ..Request::default()
+    });
+    assert_eq!(foreign.body["error_codes"][0], 90002);
+}
+
+#[test]
+fn federation_checks_issuer_subject_audience_and_time() {
+    let mut azure = Azure::new();
+    let federated = "00000000-0000-0000-0000-0000000000c2";
+    let good = json!({
+        "iss": "https://kubernetes.default.svc.cluster.local", "aud": ["api://AzureADTokenExchange"],
+        "sub": "system:serviceaccount:azureml-system:azureml-operator", "exp": 1_900_000_000,
+    });
+    for (claim, value, number) in [
+        ("", Value::Null, None),
+        ("iss", json!("https://other"), Some(700211)),
+        ("sub", json!("system:serviceaccount:x:y"), Some(700213)),
+        ("aud", json!("other"), Some(700212)),
+        ("exp", json!(1_000_000_000), Some(700024)),
+    ] {
+        let mut claims = good.clone();
+        if !claim.is_empty() {
+            claims[claim] = value;
+        }
+        let assertion = jwt::seal(&claims, b"the issuer's key, which nobody checks here");
+        let got = azure.token_request(&form(federated, &format!("client_assertion={assertion}")));
+        assert_eq!(got.body["error_codes"][0].as_i64(), number, "{claim} {}", got.body);
+    }
+    let none = azure.token_request(&form(CLIENT, &format!("client_assertion={}", jwt::seal(&good, b"k"))));
+    assert_eq!(none.body["error_codes"][0], 70021);
+}
+
+#[test]
+fn discovery() {
+    let mut azure = Azure::new();
+    let mut get = |path: &str| {
+        let headers = [("host".to_string(), "sim:1".to_string())].into();
+        azure.raw(&Request { secure: true, method: "GET".into(), path: path.into(), headers, ..Request::default() })
+    };
+    let document = get(&format!("/{TENANT}/v2.0/.well-known/openid-configuration"));
+    assert_eq!(document.body["token_endpoint"], format!("https://sim:1/{TENANT}/oauth2/v2.0/token"));
+    assert_eq!(get("/common/discovery/instance").body["metadata"][0]["preferred_network"], "sim:1");
+}
+
+#[test]
+fn managed_identity_in_both_shapes() {
+    let mut azure = Azure::new();
+    let query = format!("api-version=2018-02-01&resource={ARM}/");
+    let mut get = |path: &str, header: (&str, &str), query: &str| {
+        azure.raw(&Request {
+            method: "GET".into(),
+            path: path.into(),
+            query: query.into(),
+            headers: [(header.0.to_string(), header.1.to_string())].into(),
+            ..Request::default()
+        })
+    };
+    let imds = "/metadata/identity/oauth2/token";
+    for (path, header, more, status) in [
+        (imds, ("metadata", "true"), "", 200),
+        (imds, ("metadata", "false"), "", 400),
+        (imds, ("metadata", "true"), "&client_id=00000000-0000-0000-0000-0000000000c3", 200),
+        (imds, ("metadata", "true"), "&client_id=00000000-0000-0000-0000-0000000000c1", 400),
+        ("/msi/token", ("x-identity-header", "demo-identity-header"), "", 200),
+        ("/msi/token", ("x-identity-header", "wrong"), "", 401),
+    ] {
+        let got = get(path, header, &format!("{query}{more}"));
+        assert_eq!(got.status, status, "{path} {header:?} {more} {}", got.body);
+        if status == 200 {
+            assert_eq!(got.body["expires_in"], "3600", "a string, as there");
+            assert_eq!(got.body["resource"], format!("{ARM}/"));
+        }
+    }
+}
