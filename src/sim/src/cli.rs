@@ -101,7 +101,7 @@ async fn serve(args: Serve) -> Result<(), String> {
     let store = args.state.map(|path| net::Store::start(sim.clone(), path));
     if let Some(store) = &store {
         // The first state, so that a restart before any write has the same guids.
-        store.reached(0).await;
+        store.reached(1).await;
     }
     println!("listening https://{at}");
     tokio::select! {

@@ -80,7 +80,8 @@ impl Sim {
             faults: Faults::default(),
             log: Log::default(),
             buckets: Buckets::default(),
-            revision: 0,
+            // The state at the start is worth keeping too.
+            revision: 1,
             answered: 0,
         })
     }
@@ -272,7 +273,7 @@ impl Sim {
         } else {
             versions::check_resources(version)?;
         }
-        self.check_parents(route, method)?;
+        self.check_parents(route, method, now)?;
         governance::check_locks(&self.state.locks, &route.id(), if is_read_action(route) { "GET" } else { method })?;
         let hints = hints(fault);
         let mut ctx =
@@ -323,8 +324,7 @@ impl Sim {
         }
     }
 
-    fn check_parents(&self, route: &Route, method: &str) -> Outcome<()> {
-        let now = self.clock.now().virt;
+    fn check_parents(&self, route: &Route, method: &str, now: Now) -> Outcome<()> {
         if route.group.is_empty() || route.target == Target::Group {
             return Ok(());
         }
@@ -344,7 +344,7 @@ impl Sim {
             Target::Workspaces | Target::Workspace(_) | Target::WorkspaceAction(..) => return Ok(()),
             _ => route.workspace().unwrap_or_default(),
         };
-        let found = self.state.workspaces.get(&scope::key(&parent)).filter(|w| !w.meta.unborn(now));
+        let found = self.state.workspaces.get(&scope::key(&parent)).filter(|w| !w.meta.unborn(now.virt));
         if found.is_some() {
             return Ok(());
         }

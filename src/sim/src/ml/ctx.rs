@@ -84,10 +84,16 @@ impl Settings {
     /// Resolve the world's sizes.
     ///
     /// # Errors
-    /// A size named in a region that the built-in table doesn't have.
+    /// A region's name that isn't one, or a size named there that the built-in table doesn't have.
     pub fn new(world: World, options: Options, scale: f64) -> Result<Self, String> {
         let mut by_region = BTreeMap::new();
         for region in &world.regions {
+            if region.name.chars().any(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit()) {
+                return Err(format!(
+                    "region {:?}: a name is in lower case without spaces, like westeurope",
+                    region.name
+                ));
+            }
             by_region.insert(region.name.clone(), sizes::of(region)?);
         }
         Ok(Self { world, options, scale, sizes: by_region })
