@@ -90,6 +90,12 @@ fn compute_cluster() -> Vec<Rule> {
             "spec.ssh.adminUserName goes with sshPublicKey or adminPasswordSecretRef, and they with it",
         ),
         rule(
+            "spec.ssh",
+            "!has(self.publicAccess) || self.publicAccess != 'Enabled' || has(self.adminUserName)",
+            "spec.ssh.publicAccess: Enabled needs an account: set adminUserName with sshPublicKey or \
+             adminPasswordSecretRef",
+        ),
+        rule(
             "spec",
             "!has(self.image) || (has(self.osType) && self.osType == 'Windows')",
             "spec.image is for osType: Windows only",

@@ -50,6 +50,9 @@ pub struct AzureStatus {
     /// When the operator first saw it provisioned. Before that, nothing can be lost by creating it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioned_on: Option<Time>,
+    /// Created: this object had it made. Absent: it was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Azure's provisioning state: Creating, Updating, Deleting, Succeeded, Failed, Canceled or Unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioning_state: Option<String>,
@@ -62,6 +65,13 @@ pub struct AzureStatus {
     pub fixed: BTreeMap<String, String>,
 }
 
+/// Where a resource is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// The operator created it for this object.
+    Created,
+}
+
 /// What the operator last wrote to Azure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -69,6 +79,10 @@ pub struct Applied {
     /// The generation of the manifest that Azure was last made equal to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
+    /// Hash of the manifest, less its policies, that Azure was last made equal to. While it is the same, a difference is
+    /// somebody else's doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
     /// The manifest paths that the operator manages in Azure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]

@@ -12,10 +12,8 @@ use crate::plan::{Action, Plan, Step};
 /// Plans the deletion. The finalizer goes (`Action::Release`) only when the policies leave the resource alone, when it
 /// was never created, when it isn't ours, or when it is proven gone.
 pub fn plan(input: &Input<'_>) -> Plan {
-    let keep = input.policies.management_policy == ManagementPolicy::Observe
-        || input.policies.deletion_policy == DeletionPolicy::Orphan;
     let touched = input.memory.operation.is_some() || input.memory.azure.is_some();
-    if keep || !touched {
+    if input.policies.management_policy == ManagementPolicy::Observe || !touched {
         return Plan::new(Action::Release, Vec::new());
     }
     if input.policies.deletion_protection {
@@ -23,6 +21,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
             Reason::DeletionProtected,
             "deletionProtection is true: set it to false to let the deletion go on",
         );
+    }
+    if input.policies.deletion_policy == DeletionPolicy::Orphan {
+        return Plan::new(Action::Release, Vec::new());
     }
     let judgement = input.memory.operation.map(|operation| judge(input, operation, &[]));
     let mut plan = match &judgement {

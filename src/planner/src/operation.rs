@@ -103,6 +103,12 @@ fn delete_still_there(input: &Input<'_>, operation: &Operation, live: &Value, yo
     }
 }
 
+/// Whether Azure shows another resource than the one whose creation it has accepted: old data of the one before it.
+fn is_another(input: &Input<'_>, live: &Value) -> bool {
+    let accepted = input.memory.azure.and_then(|azure| azure.created_on.as_deref());
+    accepted.is_some() && accepted != live.pointer("/properties/createdOn").and_then(Value::as_str)
+}
+
 /// A create or an update whose resource is there in a terminal state.
 fn ended(
     input: &Input<'_>,
@@ -112,6 +118,9 @@ fn ended(
     failure: Option<&Failure>,
     young: bool,
 ) -> Judgement {
+    if young && operation.verb == Verb::Create && is_another(input, live) {
+        return ongoing(operation, "Azure still shows the one of before");
+    }
     if let Some(failure) = failure {
         // Right after an update the list may still show the state from before it.
         return if young && operation.verb != Verb::Create {

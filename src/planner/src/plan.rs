@@ -3,7 +3,7 @@
 use azureml_api::common::{AdoptionPolicy, ApplyPolicy, DriftPolicy, ManagementPolicy, ReplacementPolicy};
 use azureml_api::condition::Reason;
 use azureml_api::fields::{Change, Field, lookup};
-use azureml_api::status::{ChangeStatus, PlanStatus};
+use azureml_api::status::{Applied, ChangeStatus, Origin, PlanStatus, Verb};
 use azureml_catalog::{names, nearest};
 use serde_json::Value;
 
@@ -192,6 +192,11 @@ fn hash(input: &Input<'_>, plan: &Plan) -> String {
     short_hash(text.as_bytes()).chars().take(16).collect()
 }
 
+/// Hash of what the manifest says of Azure.
+pub fn manifest_hash(manifest: &Value) -> String {
+    short_hash(without_policies(manifest).to_string().as_bytes())
+}
+
 fn without_policies(manifest: &Value) -> Value {
     let mut spec = manifest.get("spec").cloned().unwrap_or(Value::Null);
     if let Some(spec) = spec.as_object_mut() {
@@ -362,7 +367,7 @@ fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement
         (Observed::Present { failure, .. }, _) => failure.clone(),
         _ => None,
     };
-    let applied = input.memory.applied.and_then(|applied| applied.generation) == Some(input.owner.generation);
+    let applied = input.memory.applied.is_some_and(|applied| is_applied(input, applied));
     let finished = matches!(judgement, Some(Judgement::Done { .. }));
     // Nobody sees a write-only value in Azure: when it differs, the Secret has changed.
     let visible = |change: &FieldChange| !input.table.field(change.row).is_some_and(Field::is_write_only);
@@ -378,7 +383,7 @@ fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement
 fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Option<&Failure>, drift: bool) -> Plan {
     // The resource itself has to be in a failed state: a write can fail on one that works.
     let failed_state = matches!(&input.observed, Observed::Present { failure: Some(_), .. });
-    let never_worked = failed_state && input.memory.azure.is_none_or(|azure| azure.provisioned_on.is_none());
+    let never_worked = failed_state && is_our_creation(input);
     if input.policies.management_policy == ManagementPolicy::Observe {
         return Plan::new(if changes.is_empty() { Action::None } else { Action::Report }, Vec::new());
     }
@@ -398,6 +403,22 @@ fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Opt
         return replacement(input, changes);
     }
     in_place(input, live, changes)
+}
+
+/// Whether Azure was made equal to this very manifest before, its policies aside.
+fn is_applied(input: &Input<'_>, applied: &Applied) -> bool {
+    applied.generation == Some(input.owner.generation)
+        || applied.manifest.as_deref() == Some(manifest_hash(input.manifest).as_str())
+}
+
+/// Whether this object had the resource made, and it never worked. One that was adopted may have worked for its former
+/// owner.
+fn is_our_creation(input: &Input<'_>) -> bool {
+    let creating = input.memory.operation.is_some_and(|operation| operation.verb == Verb::Create);
+    match input.memory.azure {
+        Some(azure) => azure.provisioned_on.is_none() && (creating || azure.origin == Some(Origin::Created)),
+        None => creating,
+    }
 }
 
 /// Only what carries our tag is deleted without the manifest's deletion.

@@ -7,7 +7,7 @@ use azureml_api::rules::fixed_values;
 use azureml_api::status::{Applied, AzureStatus, TargetStatus};
 use azureml_planner::diff::{managed, managed_tags};
 use azureml_planner::operation::Judgement;
-use azureml_planner::plan::{Action, Plan};
+use azureml_planner::plan::{Action, Plan, manifest_hash};
 use azureml_planner::{Input, Observed};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -40,6 +40,7 @@ fn settle(status: &mut TargetStatus, input: &Input<'_>, plan: &Plan) {
     let applied = status.applied.get_or_insert_default();
     let fields = managed(input);
     applied.generation = Some(input.owner.generation);
+    applied.manifest = Some(manifest_hash(input.manifest));
     applied.hashes.retain(|path, _| fields.contains(path));
     applied.fields = fields;
     applied.tags = managed_tags(input);
@@ -80,6 +81,7 @@ pub fn azure(
         provisioned_on: same
             .and_then(|before| before.provisioned_on.clone())
             .or_else(|| provisioned.then(|| whole_second(now))),
+        origin: same.and_then(|before| before.origin),
         created_on,
         provisioning_state: state,
         errors: failure::errors(live).iter().take(16).map(error_line).collect(),

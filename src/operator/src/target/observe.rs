@@ -2,6 +2,7 @@
 
 use azureml_api::condition::Reason;
 use azureml_api::fields::lookup;
+use azureml_api::status::{Origin, Verb};
 use azureml_arm::{OperationStatus, OperationUrl};
 use azureml_planner::input::OperationDetail;
 use azureml_planner::plan::{Plan, Step};
@@ -143,11 +144,15 @@ impl Target<'_> {
             memory: azureml_planner::Memory { applied: None, azure: None, operation: None, detail: None },
             ..self.input(observed)
         };
+        let creating = remembered.operation.as_ref().is_some_and(|operation| operation.verb == Verb::Create);
         status::conclude(&mut remembered, &input, plan);
         if let Some(live) = status::shown(observed, Some(plan)) {
             let workspace_id = self.facts.workspace_id.as_deref();
-            let azure =
-                status::azure(remembered.azure.as_ref(), &self.id, workspace_id, self.kind.table, live, self.now);
+            let before = remembered.azure.as_ref();
+            let mut azure = status::azure(before, &self.id, workspace_id, self.kind.table, live, self.now);
+            if creating {
+                azure.origin = Some(Origin::Created);
+            }
             remembered.azure = Some(azure);
         } else if matches!(observed, Observed::Absent | Observed::Gone)
             && remembered.operation.is_none()

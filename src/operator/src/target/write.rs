@@ -1,7 +1,7 @@
 //! Write: one step of the plan, after its turn has come, on what Azure has at that moment, with the intent recorded.
 
 use azureml_api::condition::Reason;
-use azureml_api::status::{Operation, Phase, Verb};
+use azureml_api::status::{Operation, Origin, Phase, Verb};
 use azureml_arm::{Admission, ErrorKind, Permit, Response};
 use azureml_planner::Observed;
 use azureml_planner::plan::{Plan, Step};
@@ -140,7 +140,11 @@ impl Target<'_> {
         let table = self.kind.table;
         if matches!(verb, Verb::Create | Verb::Put | Verb::Patch) && response.body.is_object() {
             let before = self.status.azure.as_ref().filter(|_| verb != Verb::Create);
-            self.status.azure = Some(status::azure(before, &self.id, workspace_id, table, &response.body, self.now));
+            let mut azure = status::azure(before, &self.id, workspace_id, table, &response.body, self.now);
+            if verb == Verb::Create {
+                azure.origin = Some(Origin::Created);
+            }
+            self.status.azure = Some(azure);
         }
         if verb == Verb::Create {
             // What was written to an earlier resource of this name says nothing of this one.

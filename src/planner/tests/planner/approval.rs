@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use azureml_api::common::{AdoptionPolicy, ApplyPolicy, DriftPolicy, ManagementPolicy, ReplacementPolicy};
+use azureml_api::status::Origin;
 use azureml_planner::{Action, Hold, Lifecycle};
 use serde_json::json;
 
@@ -24,7 +25,9 @@ fn stillborn() -> Case {
     in_sync().with(|case| {
         case.observed = failed(live());
         case.applied = None;
-        case.azure = None;
+        let azure = case.azure.as_mut().unwrap();
+        azure.provisioned_on = None;
+        azure.origin = Some(Origin::Created);
     })
 }
 

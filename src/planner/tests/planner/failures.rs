@@ -3,6 +3,7 @@
 use azureml_api::common::{AdoptionPolicy, DriftPolicy};
 use azureml_api::condition::Reason;
 use azureml_api::fields::set;
+use azureml_api::status::Origin;
 use azureml_api::status::{Phase, Verb};
 use azureml_planner::input::OperationDetail;
 use azureml_planner::{Action, Step};
@@ -15,7 +16,9 @@ fn stillborn() -> Case {
     in_sync().with(|case| {
         case.observed = failed(live());
         case.applied = None;
-        case.azure.as_mut().unwrap().provisioned_on = None;
+        let azure = case.azure.as_mut().unwrap();
+        azure.provisioned_on = None;
+        azure.origin = Some(Origin::Created);
     })
 }
 
@@ -31,7 +34,16 @@ fn failed_resources() {
     let sizes = |case: Case| case.with(|case| case.facts.vm_sizes = Some(vec!["Standard_NC6".into()]));
     let rows = [
         ("never worked", stillborn(), anew()),
-        ("never worked, nothing remembered", stillborn().with(|c| c.azure = None), anew()),
+        (
+            "nothing remembered: it may have worked, so it isn't deleted",
+            stillborn().with(|c| c.azure = None),
+            (Action::Update, vec!["put"], None),
+        ),
+        (
+            "adopted: it may have worked for its former owner, so it isn't deleted",
+            stillborn().with(|c| c.azure.as_mut().unwrap().origin = None),
+            (Action::Update, vec!["put"], None),
+        ),
         ("never worked, another size is wanted now", stillborn().edit("spec.vmSize", json!("Standard_NC6")), anew()),
         (
             "never worked, the failed creation is the write under way",
