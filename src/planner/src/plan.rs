@@ -188,6 +188,8 @@ fn hash(input: &Input<'_>, plan: &Plan) -> String {
     if plan.steps.iter().any(|step| matches!(step, Step::Create(_))) {
         // A creation isn't told by its changes: the whole manifest is what is approved.
         text.push_str(&format!("\n{}", without_policies(input.manifest)));
+        // And this one creation: not the next, should what it made be lost.
+        text.push_str(&format!("\nafter {:?}", input.memory.azure.and_then(|azure| azure.created_on.as_deref())));
     }
     short_hash(text.as_bytes()).chars().take(16).collect()
 }

@@ -9,7 +9,7 @@ use azureml_planner::{Action, Observed, diff};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::support::{Case, NOW, brief, failed, failure, in_sync, live, new_object, present, write};
+use crate::support::{CREATED_ON, Case, NOW, brief, failed, failure, in_sync, live, new_object, present, write};
 
 /// What a row expects, in short.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +216,18 @@ fn only_the_writes_own_fields_are_waited_for() {
     };
     assert_eq!(other("spec.tags[a]"), Done);
     assert_eq!(other(MAX), Ongoing(Updating));
+}
+
+#[test]
+fn a_new_creation_is_not_judged_by_the_resource_before_it() {
+    let stale = |seconds, created: &str| {
+        let case = case(write(Create, Running, seconds, &[MAX]), Shows::Broken, Url::NotAsked)
+            .with(|case| set(case.live_mut(), "properties.createdOn", json!(created)));
+        short(&judge(&case.input(), case.operation.as_ref().unwrap(), &[]))
+    };
+    assert_eq!(stale(5, "2026-10-01T00:00:00.0000000+00:00"), Ongoing(Creating));
+    assert_eq!(stale(60, "2026-10-01T00:00:00.0000000+00:00"), Failed);
+    assert_eq!(stale(5, CREATED_ON), Failed);
 }
 
 #[test]
