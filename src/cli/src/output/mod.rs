@@ -1,0 +1,7 @@
+//! The report, printed.
+
+pub mod json;
+mod style;
+pub mod text;
+
+pub use style::Style;
