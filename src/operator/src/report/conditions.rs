@@ -22,6 +22,8 @@ pub struct Situation<'a> {
     pub problem: Option<&'a Problem>,
     /// How the resource is called.
     pub noun: &'a str,
+    /// How kubectl names the object (`computeclusters/gpu -n ml`).
+    pub object: &'a str,
     /// Whether what is known of Azure is too old, and why.
     pub stale: Option<&'a str>,
 }
@@ -145,7 +147,10 @@ fn hold_words(s: &Situation<'_>, hold: Hold) -> (ConditionType, Reason, String) 
         Hold::AwaitingApproval => (
             ConditionType::AwaitingApproval,
             Reason::AwaitingApproval,
-            format!("read status.plan, then approve it: kubectl annotate … azureml.dev/approve={hash} --overwrite"),
+            format!(
+                "read status.plan, then approve it: kubectl annotate {} azureml.dev/approve={hash} --overwrite",
+                s.object
+            ),
         ),
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn render(
         told.plan = plan.status();
     }
     let stale = place.and_then(|place| place.source.staleness());
+    let key = target.key();
+    let object = format!("{}/{} -n {}", target.kind.plural, key.name, key.namespace);
     let situation = Situation {
+        object: &object,
         previous: &target.status.conditions,
         lifecycle: target.lifecycle(),
         plan,
