@@ -2,10 +2,10 @@
 
 use crate::{
     clock::Clock,
+    journal,
     ml::ctx::{Assumed, Lists, Options, Throttling, UnknownFields},
-    net,
+    net::{self, Files},
     sim::Sim,
-    state::State,
     world::World,
 };
 use clap::{Parser, Subcommand, ValueEnum};
@@ -91,18 +91,17 @@ async fn serve(args: Serve) -> Result<(), String> {
         return Err(format!("--time-scale {} must be a number above 0", args.time_scale));
     }
     let sim = Arc::new(Mutex::new(build(&args)?));
-    let tls = args.state.as_deref().map(|p| beside(p, ".tls.json"));
+    let tls = args.state.as_deref().map(|p| net::beside(p, ".tls.json"));
     let identity = net::identity(tls.as_deref(), &args.names)?;
     std::fs::write(&args.ca_out, &identity.ca)
         .map_err(|e| format!("cannot write the CA to {}: {e}", args.ca_out.display()))?;
     let listener =
         TcpListener::bind(args.listen).await.map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
     let at = listener.local_addr().map_err(|e| e.to_string())?;
-    let store = args.state.map(|path| net::Store::start(sim.clone(), path));
-    if let Some(store) = &store {
-        // The first state, so that a restart before any write has the same guids.
-        store.reached(1).await;
-    }
+    let store = match &args.state {
+        Some(path) => Some(net::Store::start(sim.clone(), Files::at(path)).await?),
+        None => None,
+    };
     println!("listening https://{at}");
     tokio::select! {
         ended = net::serve(listener, &identity, sim, store) => ended.map(|_| ()),
@@ -119,12 +118,6 @@ async fn stopped() -> Result<(), String> {
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 fn build(args: &Serve) -> Result<Sim, String> {
     let at = |path: &Path, e: String| format!("{}: {e}", path.display());
     let text = std::fs::read_to_string(&args.world).map_err(|e| at(&args.world, e.to_string()))?;
@@ -139,15 +132,13 @@ fn build(args: &Serve) -> Result<Sim, String> {
         },
     };
     let clock = Clock::system(args.time_scale);
-    let kept = args.state.as_deref().filter(|p| p.exists());
+    let kept = args.state.as_deref().map_or(Ok(None), |path| Files::at(path).load())?;
     let sim = match kept {
         None => Sim::new(world, options, args.seed, clock),
-        Some(path) => {
-            let bytes = std::fs::read(path).map_err(|e| at(path, e.to_string()))?;
-            let state: State = serde_json::from_slice(&bytes)
-                .map_err(|e| at(path, format!("not a state of this version ({e}); remove it to begin anew")))?;
-            Sim::resume(world, options, state, clock)
-        }
+        Some((state, entries)) => Sim::resume(world, options, state, clock).map(|mut sim| {
+            journal::replay(&mut sim, entries);
+            sim
+        }),
     };
     sim.map_err(|e| at(&args.world, e))
 }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod dice;
 pub mod entra;
 pub mod front;
+pub mod journal;
 pub mod ml;
 pub mod net;
 pub mod resources;

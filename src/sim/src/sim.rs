@@ -16,6 +16,7 @@ use crate::{
         throttle::{Buckets, Draw, Remaining},
         versions,
     },
+    journal::{Act, Entry, Sent},
     ml::{
         computes,
         ctx::{Ctx, Hints, Options, Settings, Throttling},
@@ -23,7 +24,7 @@ use crate::{
     },
     resources::{groups, operations, top},
     scope,
-    state::{Fate, State},
+    state::{Fate, Mark, State},
     world::{Principal, World},
 };
 use serde_json::json;
@@ -42,7 +43,7 @@ pub struct Sim {
     /// Every request.
     pub log: Log,
     buckets: Buckets,
-    revision: u64,
+    journal: Option<Vec<Entry>>,
     answered: u64,
 }
 
@@ -52,7 +53,7 @@ impl Sim {
     /// # Errors
     /// What is inconsistent in the world.
     pub fn new(world: World, options: Options, seed: u64, clock: Clock) -> Result<Self, String> {
-        let state = State::build(&world, seed, clock.now().virt)?;
+        let state = State::build(&world, seed, clock.now())?;
         Self::resume(world, options, state, clock)
     }
 
@@ -69,9 +70,7 @@ impl Sim {
                 ));
             }
         }
-        if let Some((real, virt)) = state.written {
-            clock.resume(real, virt);
-        }
+        clock.resume(state.mark.real, state.mark.virt);
         let settings = Settings::new(world, options, clock.scale())?;
         Ok(Self {
             settings,
@@ -80,37 +79,37 @@ impl Sim {
             faults: Faults::default(),
             log: Log::default(),
             buckets: Buckets::default(),
-            // The state at the start is worth keeping too.
-            revision: 1,
+            journal: None,
             answered: 0,
         })
     }
 
-    /// Number of the last change of the state.
-    pub fn revision(&self) -> u64 {
-        self.revision
+    /// Keep a journal from now on, to be taken with [`Sim::take_journal`].
+    pub fn keep_journal(&mut self) {
+        self.journal = Some(Vec::new());
     }
 
-    /// The state as the bytes of its file.
-    ///
-    /// # Errors
-    /// In the serializer's words.
-    pub fn snapshot(&mut self) -> Result<Vec<u8>, String> {
-        let now = self.clock.now();
-        self.state.written = Some((now.real, now.virt));
-        serde_json::to_vec(&self.state).map_err(|e| e.to_string())
+    /// The writes since this was last asked.
+    pub fn take_journal(&mut self) -> Vec<Entry> {
+        self.journal.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Number a write, and put it into the journal.
+    pub(crate) fn record(&mut self, act: Act, now: Now) {
+        let mark = Mark { seq: self.state.mark.seq + 1, real: now.real, virt: now.virt };
+        self.state.mark = mark;
+        if let Some(journal) = &mut self.journal {
+            journal.push(Entry { mark, act });
+        }
     }
 
     /// Answer a request.
     pub fn handle(&mut self, req: &Request) -> Answer {
         let now = self.clock.now();
         self.answered += 1;
-        if physics::advance(&self.settings, &mut self.state, now.virt) > 0 {
-            self.revision += 1;
-        }
+        physics::advance(&self.settings, &mut self.state, now.virt);
         if req.path.starts_with("/_sim") {
             // Not logged: tests look at what clients did, not at what they did themselves.
-            self.revision += u64::from(req.method != "GET");
             return admin::serve(self, req, now);
         }
         if !req.secure && !entra::is_managed_identity(&req.path) {
@@ -121,7 +120,6 @@ impl Sim {
             return self.finish(req, answer, None, now);
         }
         let (answer, principal) = self.arm(req, now);
-        self.revision += u64::from(!matches!(req.method.as_str(), "GET" | "HEAD"));
         self.finish(req, answer, principal, now)
     }
 
@@ -136,7 +134,7 @@ impl Sim {
         if let Some(answer) = fault.as_ref().and_then(|f| instead(f, now)) {
             return Some(answer);
         }
-        let answer = entra::serve(req, &mut self.state, &self.settings.world, now)?;
+        let answer = entra::serve(req, &self.state, &self.settings.world, now)?;
         Some(after(answer, fault.as_ref()))
     }
 
@@ -163,8 +161,14 @@ impl Sim {
                 }
                 return (dress(answer, usual), who);
             }
-            None => route
-                .and_then(|route| self.serve(req, &route, &version, &caller, fault.as_ref(), now).map(|a| (a, route))),
+            None => route.and_then(|route| {
+                let hints = hints(fault.as_ref());
+                let answer = self.serve(req, &route, &version, &caller, &hints, now)?;
+                if !matches!(req.method.as_str(), "GET" | "HEAD") {
+                    self.record(Act::Arm { caller: caller.client_id.clone(), sent: Sent::of(req), hints }, now);
+                }
+                Ok((answer, route))
+            }),
         };
         let answer = match outcome {
             Ok((answer, route)) => {
@@ -239,13 +243,17 @@ impl Sim {
         ])
     }
 
-    fn serve(
+    /// Carry out a request of somebody who is known.
+    ///
+    /// # Errors
+    /// Whatever ARM or the provider has against it; nothing has changed then.
+    pub(crate) fn serve(
         &mut self,
         req: &Request,
         route: &Route,
         version: &str,
         caller: &Principal,
-        fault: Option<&Fault>,
+        hints: &Hints,
         now: Now,
     ) -> Outcome {
         if version.is_empty() {
@@ -275,9 +283,7 @@ impl Sim {
         }
         self.check_parents(route, method, now)?;
         governance::check_locks(&self.state.locks, &route.id(), if is_read_action(route) { "GET" } else { method })?;
-        let hints = hints(fault);
-        let mut ctx =
-            Ctx { settings: &self.settings, state: &mut self.state, now, req, route, caller, version, hints: &hints };
+        let mut ctx = Ctx { settings: &self.settings, state: &mut self.state, now, req, route, caller, version, hints };
         dispatch(&mut ctx)
     }
 

@@ -9,6 +9,7 @@ use crate::{
         http::{Answer, Request},
         log,
     },
+    journal::{Act, Sent},
     sim::Sim,
 };
 use serde::de::DeserializeOwned;
@@ -53,6 +54,10 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
             return Answer::json(404, json!({"error": {"code": "NotFound", "message": text}}));
         }
     };
+    let lasting = matches!(head, "compute" | "resource" | "preempt" | "policies" | "locks" | "quota" | "principals");
+    if outcome.is_ok() && lasting && req.method != "GET" {
+        sim.record(Act::Admin(Sent::of(req)), now);
+    }
     match outcome {
         Ok(body) => Answer::json(200, body),
         Err(message) => Answer::json(400, json!({"error": {"code": "BadRequest", "message": message}})),
@@ -89,6 +94,7 @@ fn advance(sim: &mut Sim, req: &Request) -> Said<Value> {
     let by = given["advance"].as_str().ok_or("the body must be {\"advance\": \"10m\"}")?;
     sim.clock.skip(parse_duration(by)?);
     let now = sim.clock.now();
+    sim.record(Act::Skip, now);
     crate::ml::physics::advance(&sim.settings, &mut sim.state, now.virt);
     Ok(clock(sim))
 }
@@ -96,7 +102,7 @@ fn advance(sim: &mut Sim, req: &Request) -> Said<Value> {
 fn state(sim: &Sim) -> Said<Value> {
     let mut value = serde_json::to_value(&sim.state).map_err(|e| e.to_string())?;
     log::redact(&mut value);
-    for key in ["token_key", "operation_key"] {
+    for key in ["token_key", "operation_key", "operation_certificate"] {
         value[key] = json!("(redacted)");
     }
     Ok(value)

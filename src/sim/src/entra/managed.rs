@@ -10,7 +10,7 @@ use crate::{
 use serde_json::json;
 
 /// `GET /metadata/identity/oauth2/token` with `Metadata: true`.
-pub fn imds(req: &Request, state: &mut State, world: &World, now: Now) -> Answer {
+pub fn imds(req: &Request, state: &State, world: &World, now: Now) -> Answer {
     if req.header("metadata").is_none_or(|v| !v.eq_ignore_ascii_case("true")) {
         return refuse("invalid_request", "Required metadata header not specified");
     }
@@ -18,7 +18,7 @@ pub fn imds(req: &Request, state: &mut State, world: &World, now: Now) -> Answer
 }
 
 /// `GET /msi/token` with `X-IDENTITY-HEADER`, what `IDENTITY_ENDPOINT` points to.
-pub fn app_service(req: &Request, state: &mut State, world: &World, now: Now) -> Answer {
+pub fn app_service(req: &Request, state: &State, world: &World, now: Now) -> Answer {
     let wanted = world.managed_identity.identity_header.as_deref();
     let got = req.header("x-identity-header");
     if got.is_none() || wanted.is_some_and(|w| Some(w) != got) {
@@ -30,7 +30,7 @@ pub fn app_service(req: &Request, state: &mut State, world: &World, now: Now) ->
     give(req, state, world, now)
 }
 
-fn give(req: &Request, state: &mut State, world: &World, now: Now) -> Answer {
+fn give(req: &Request, state: &State, world: &World, now: Now) -> Answer {
     let Some(resource) = req.param("resource").filter(|r| !r.is_empty()) else {
         return refuse("invalid_resource", "The parameter 'resource' is required");
     };

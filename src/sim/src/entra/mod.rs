@@ -13,7 +13,7 @@ use crate::{
 use serde_json::{Value, json};
 
 /// Answer a request for Entra or for a managed identity; `None` when the path is neither's.
-pub fn serve(req: &Request, state: &mut State, world: &World, now: Now) -> Option<Answer> {
+pub fn serve(req: &Request, state: &State, world: &World, now: Now) -> Option<Answer> {
     let path = req.path.trim_matches('/').to_ascii_lowercase();
     let segments: Vec<&str> = path.split('/').collect();
     Some(match segments.as_slice() {
@@ -75,14 +75,7 @@ fn discovery(req: &Request) -> Answer {
 }
 
 /// An access token for `principal` and its lifetime in seconds.
-fn mint(
-    principal: &Principal,
-    audience: &str,
-    state: &mut State,
-    world: &World,
-    base: &str,
-    now: Now,
-) -> (String, i64) {
+fn mint(principal: &Principal, audience: &str, state: &State, world: &World, base: &str, now: Now) -> (String, i64) {
     let lifetime = world.tokens.lifetime.0.as_secs();
     let iat = now.real.as_second();
     let claims: Value = json!({
@@ -92,7 +85,8 @@ fn mint(
         "iat_ms": now.real.as_millisecond(),
         "appid": principal.client_id.to_ascii_lowercase(),
         "azp": principal.client_id, "oid": principal.object(), "sub": principal.object(),
-        "tid": principal.tenant, "idtyp": "app", "ver": "2.0", "uti": state.dice.guid(),
+        "tid": principal.tenant, "idtyp": "app", "ver": "2.0", // Not from the dice: signing in must not change what later writes get.
+        "uti": crate::dice::guid_for(&format!("{}{}", principal.client_id, now.real)),
     });
     (jwt::seal(&claims, state.token_key.as_bytes()), lifetime)
 }

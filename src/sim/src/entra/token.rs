@@ -22,7 +22,7 @@ const OTHER_RESOURCES: &[&str] =
 struct Denied(u32, u16, &'static str, String);
 
 /// Grant a token or answer with an AADSTS error.
-pub fn grant(req: &Request, tenant: &str, state: &mut State, world: &World, now: Now) -> Answer {
+pub fn grant(req: &Request, tenant: &str, state: &State, world: &World, now: Now) -> Answer {
     if req.method != "POST" {
         return Answer::empty(405).with("Allow", "POST");
     }

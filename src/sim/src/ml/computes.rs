@@ -25,14 +25,12 @@ use serde_json::{Value, json};
 pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = format!("{}/computes", scope::key(&ctx.route.id()));
     let lists = ctx.settings.options.lists;
-    let live = scope::under(&ctx.state.computes, &root).filter_map(|(key, c)| {
-        let shown = c.meta.listed(ctx.now.virt, || render::compute(c, lists))?;
-        Some((key.clone(), sparse(shown, lists)))
-    });
-    let gone = scope::under(&ctx.state.ghosts, &root)
-        .filter(|(key, g)| g.until > ctx.now.virt && !ctx.state.computes.contains_key(*key))
-        .map(|(key, g)| (key.clone(), g.body.clone()));
-    listing::page(ctx, live.chain(gone).collect())
+    let keys = scope::under(&ctx.state.computes, &root).map(|(key, _)| key.clone());
+    let gone = scope::under(&ctx.state.ghosts, &root).map(|(key, _)| key.clone());
+    listing::page(ctx, keys.chain(gone).collect(), |key| match ctx.state.computes.get(key) {
+        Some(c) => c.meta.listed(ctx.now.virt, || render::compute(c, lists)).map(|shown| sparse(shown, lists)),
+        None => listing::ghost(ctx, key).map(|shown| sparse(shown, lists)),
+    })
 }
 
 /// Take the live fields off an item that was rendered in full.

@@ -12,6 +12,7 @@ use crate::{
     world::{Principal, Size, World},
 };
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -147,7 +148,7 @@ impl Settings {
 }
 
 /// What injected faults ask of a handler.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Hints {
     /// Fate of the operation that the write starts.
     pub fate: Fate,

@@ -30,9 +30,11 @@ const OUTCOME: &str = "AZUREML_SIM_OUTCOME";
 /// A continuation token that isn't ours.
 pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = format!("{}/jobs", scope::key(&ctx.route.id()));
-    let items = scope::under(&ctx.state.jobs, &root)
-        .filter_map(|(key, j)| Some((key.clone(), j.meta.listed(ctx.now.virt, || render::job(j))?)));
-    listing::page(ctx, items.collect())
+    let keys = scope::under(&ctx.state.jobs, &root).map(|(key, _)| key.clone()).collect();
+    listing::page(ctx, keys, |key| {
+        let job = ctx.state.jobs.get(key)?;
+        job.meta.listed(ctx.now.virt, || render::job(job))
+    })
 }
 
 fn not_found(ctx: &Ctx<'_>) -> Refusal {

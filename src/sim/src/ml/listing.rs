@@ -8,12 +8,14 @@ use crate::front::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::{Value, json};
 
-/// Turn the items (by key) into one page with a `nextLink` to the next.
+/// One page of the things with these keys, with a `nextLink` to the next. `show` gives what the list shows of a thing,
+/// if anything; it is asked only about those that may be on this page.
 ///
 /// # Errors
 /// 400 for a `$skip` that this service didn't give.
-pub fn page(ctx: &Ctx<'_>, mut items: Vec<(String, Value)>) -> Outcome {
-    items.sort_by(|a, b| a.0.cmp(&b.0));
+pub fn page(ctx: &Ctx<'_>, mut keys: Vec<String>, show: impl Fn(&str) -> Option<Value>) -> Outcome {
+    keys.sort();
+    keys.dedup();
     let after = match ctx.req.param("$skip") {
         None => String::new(),
         Some(token) => B64.decode(&token).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
@@ -21,9 +23,15 @@ pub fn page(ctx: &Ctx<'_>, mut items: Vec<(String, Value)>) -> Outcome {
         })?,
     };
     let size = ctx.settings.page_size();
-    let rest: Vec<(String, Value)> = items.into_iter().filter(|(key, _)| *key > after).collect();
-    let more = rest.len() > size;
-    let shown: Vec<(String, Value)> = rest.into_iter().take(size).collect();
+    // One more than fits tells whether there is a next page.
+    let mut shown: Vec<(String, Value)> = keys
+        .into_iter()
+        .filter(|key| *key > after)
+        .filter_map(|key| show(&key).map(|v| (key, v)))
+        .take(size + 1)
+        .collect();
+    let more = shown.len() > size;
+    shown.truncate(size);
     let next = shown.last().filter(|_| more).map(|(key, _)| next_link(ctx, key));
     let value: Vec<Value> = shown.into_iter().map(|(_, v)| v).collect();
     let mut body = json!({"value": value});
@@ -31,6 +39,11 @@ pub fn page(ctx: &Ctx<'_>, mut items: Vec<(String, Value)>) -> Outcome {
         body["nextLink"] = json!(next);
     }
     Ok(Answer::json(200, body))
+}
+
+/// What a list still shows of something deleted.
+pub fn ghost(ctx: &Ctx<'_>, key: &str) -> Option<Value> {
+    ctx.state.ghosts.get(key).filter(|g| g.until > ctx.now.virt).map(|g| g.body.clone())
 }
 
 fn next_link(ctx: &Ctx<'_>, last: &str) -> String {

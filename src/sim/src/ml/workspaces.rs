@@ -30,18 +30,18 @@ pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = scope::key(&ctx.route.id());
     let kind = ctx.req.param("kind");
     let action = format!("{ML}/workspaces/read");
-    let visible = |key: &str| roles::allows(ctx.caller, &action, key);
-    let live = scope::under(&ctx.state.workspaces, &root)
-        .filter_map(|(key, w)| Some((key.clone(), w.meta.listed(ctx.now.virt, || render::workspace(w, ctx.state))?)));
-    let ghosts = scope::under(&ctx.state.ghosts, &root)
-        .filter(|(key, g)| {
-            g.until > ctx.now.virt && !key.contains("/computes/") && !ctx.state.workspaces.contains_key(*key)
-        })
-        .map(|(key, g)| (key.clone(), g.body.clone()));
     let of_kind =
         |item: &Value| kind.as_ref().is_none_or(|k| item["kind"].as_str().is_some_and(|i| i.eq_ignore_ascii_case(k)));
-    let items = live.chain(ghosts).filter(|(key, item)| visible(key) && of_kind(item));
-    listing::page(ctx, items.collect())
+    let keys = scope::under(&ctx.state.workspaces, &root).map(|(key, _)| key);
+    let gone = scope::under(&ctx.state.ghosts, &root).map(|(key, _)| key).filter(|key| !key.contains("/computes/"));
+    let visible = keys.chain(gone).filter(|key| roles::allows(ctx.caller, &action, key)).cloned().collect();
+    listing::page(ctx, visible, |key| {
+        let shown = match ctx.state.workspaces.get(key) {
+            Some(w) => w.meta.listed(ctx.now.virt, || render::workspace(w, ctx.state)),
+            None => listing::ghost(ctx, key),
+        };
+        shown.filter(&of_kind)
+    })
 }
 
 fn not_found(ctx: &Ctx<'_>) -> Refusal {

@@ -5,6 +5,6 @@ mod persist;
 mod server;
 mod tls;
 
-pub use persist::Store;
+pub use persist::{Files, Store, beside};
 pub use server::serve;
 pub use tls::{Identity, identity};

@@ -113,13 +113,13 @@ async fn respond(
     cut: &Cut,
 ) -> io::Result<Response<Pieces>> {
     let req = read(req, secure).await?;
-    let (answer, revision) = {
+    let (answer, seq) = {
         let mut sim = shared.sim.lock().await;
         let answer = sim.handle(&req);
-        (answer, sim.revision())
+        (answer, sim.state.mark.seq)
     };
     if let Some(store) = shared.store.as_ref().filter(|_| req.method != "GET") {
-        store.reached(revision).await;
+        store.reached(seq).await;
     }
     match answer.delivery {
         Delivery::Reset => {

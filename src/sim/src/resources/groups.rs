@@ -24,10 +24,9 @@ use serde_json::{Value, json};
 pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = format!("/subscriptions/{}/resourcegroups", ctx.route.sub.to_ascii_lowercase());
     let action = "Microsoft.Resources/subscriptions/resourceGroups/read";
-    let items = scope::under(&ctx.state.groups, &root)
-        .filter(|(key, _)| roles::allows(ctx.caller, action, key))
-        .map(|(key, g)| (key.clone(), render::group(g)));
-    listing::page(ctx, items.collect())
+    let keys = scope::under(&ctx.state.groups, &root).map(|(key, _)| key);
+    let visible = keys.filter(|key| roles::allows(ctx.caller, action, key)).cloned().collect();
+    listing::page(ctx, visible, |key| ctx.state.groups.get(key).map(render::group))
 }
 
 /// GET or HEAD of one.

@@ -71,9 +71,13 @@ fn tail(state: &State, path: &str, query: &str, ticks: &str) -> String {
         let bytes: Vec<u8> = (0..blocks).flat_map(|i| sign(key, format!("{what}{i}{text}").as_bytes())).collect();
         B64.encode(bytes)
     };
-    // The certificate is the same for every URL, as in Azure; the rest depends on the URL.
-    let certificate: Vec<u8> = (0..56).flat_map(|i| sign(key, format!("certificate{i}").as_bytes())).collect();
-    format!("c={}&s={}&h={}", B64.encode(certificate), stretch("s", 8), stretch("h", 1))
+    format!("c={}&s={}&h={}", state.operation_certificate, stretch("s", 8), stretch("h", 1))
+}
+
+/// The certificate's part of operation URLs: the same in every one, as in Azure.
+pub fn certificate(operation_key: &str) -> String {
+    let block = |i: u8| sign(operation_key.as_bytes(), format!("certificate{i}").as_bytes());
+    B64.encode((0..56).flat_map(block).collect::<Vec<u8>>())
 }
 
 fn genuine(ctx: &Ctx<'_>) -> bool {

@@ -1,8 +1,10 @@
 //! The state at the start of a world.
 
-use super::{Agenda, Group, Meta, Provisioning, Quota, State, Workspace};
+use super::{Agenda, Group, Mark, Meta, Provisioning, Quota, State, Workspace};
 use crate::{
+    clock::Now,
     dice::Dice,
+    resources::operations,
     scope,
     world::{Region, WorkspaceSpec, World},
 };
@@ -11,14 +13,16 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 impl State {
-    /// Build the state that `world` describes, at virtual time `at`.
+    /// Build the state that `world` describes, at `now`.
     ///
     /// # Errors
     /// A reference in the world to something that it doesn't declare.
-    pub fn build(world: &World, seed: u64, at: Timestamp) -> Result<Self, String> {
+    pub fn build(world: &World, seed: u64, now: Now) -> Result<Self, String> {
+        let at = now.virt;
         let mut dice = Dice::new(seed);
         let (token_key, operation_key) = (dice.secret(), dice.secret());
         let mut state = Self {
+            operation_certificate: operations::certificate(&operation_key),
             dice,
             token_key,
             operation_key,
@@ -38,7 +42,7 @@ impl State {
             caps: BTreeMap::new(),
             agenda: Agenda::default(),
             submitted: 0,
-            written: None,
+            mark: Mark { seq: 0, real: now.real, virt: now.virt },
         };
         state.add_quotas(world);
         for group in &world.resource_groups {
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_world_must_be_consistent() {
-        let at = Timestamp::UNIX_EPOCH;
+        let at = Now { real: Timestamp::UNIX_EPOCH, virt: Timestamp::UNIX_EPOCH };
         let state = State::build(&World::parse(include_str!("../../worlds/demo.yaml")).unwrap(), 1, at).unwrap();
         assert_eq!(state.workspaces.len(), 1);
         let bad = "{subscriptions: [{id: s, tenant: t}], regions: [{name: r}], \

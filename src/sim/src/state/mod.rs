@@ -23,6 +23,8 @@ pub struct State {
     pub token_key: String,
     /// Key of operation URLs.
     pub operation_key: String,
+    /// The certificate that every operation URL carries.
+    pub operation_certificate: String,
     /// By guid.
     pub subscriptions: BTreeMap<String, SubscriptionSpec>,
     /// Resource groups.
@@ -55,8 +57,19 @@ pub struct State {
     pub agenda: Agenda,
     /// Jobs submitted so far: their order in queues.
     pub submitted: u64,
-    /// Both clocks when this was last written.
-    pub written: Option<(Timestamp, Timestamp)>,
+    /// The last write that is in here, and both clocks then.
+    pub mark: Mark,
+}
+
+/// A point in the order of writes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    /// Number of the write; 0 before the first.
+    pub seq: u64,
+    /// Real time.
+    pub real: Timestamp,
+    /// Virtual time.
+    pub virt: Timestamp,
 }
 
 /// What every resource has.

@@ -1,7 +1,13 @@
 //! `/_sim/`: faults, the log, hands on the world, and a restart.
 
 use crate::azure::{Azure, cluster, code, compute, world, ws};
-use azure_sim::{clock::Clock, front::http::Delivery, ml::ctx::Options, sim::Sim};
+use azure_sim::{
+    clock::Clock,
+    front::http::Delivery,
+    journal::{Entry, replay},
+    ml::ctx::Options,
+    sim::Sim,
+};
 use serde_json::{Value, json};
 
 fn fault(azure: &mut Azure, method: &str, fault: Value) {
@@ -163,20 +169,51 @@ fn the_clock_can_be_put_forward() {
     assert_eq!(azure.get(&compute("cpu")).body["properties"]["provisioningState"], "Succeeded");
 }
 
+/// End the service and start it again from these files, at 10:00 and so many seconds.
+fn restart(azure: &mut Azure, snapshot: &[u8], journal: Vec<Entry>, second: u32) {
+    let clock = Clock::manual(format!("2026-11-23T10:00:{second:02}Z").parse().unwrap(), 1.0);
+    azure.sim = Sim::resume(world(), Options::default(), serde_json::from_slice(snapshot).unwrap(), clock).unwrap();
+    replay(&mut azure.sim, journal);
+}
+
 #[test]
 fn a_restart_goes_on_where_it_was() {
     let mut azure = Azure::new();
     let made = azure.put(&compute("cpu"), cluster("Standard_DS3_v2", 1, 4));
     let url = made.header("azure-asyncoperation").unwrap().to_string();
     azure.wait("10s");
-    let file = azure.sim.snapshot().unwrap();
-    let clock = Clock::manual("2026-11-23T10:00:40Z".parse().unwrap(), 1.0);
-    azure.sim = Sim::resume(world(), Options::default(), serde_json::from_slice(&file).unwrap(), clock).unwrap();
+    let file = serde_json::to_vec(&azure.sim.state).unwrap();
+    restart(&mut azure, &file, Vec::new(), 40);
     assert_eq!(azure.exact("GET", &url, Value::Null).body["status"], "InProgress", "tokens and URLs still count");
     azure.wait("50s");
     assert_eq!(azure.exact("GET", &url, Value::Null).body["status"], "Succeeded");
     azure.wait("150s");
     assert_eq!(azure.inner("cpu")["nodeStateCounts"]["idleNodeCount"], 1);
+}
+
+#[test]
+fn the_journal_makes_the_same_state_again() {
+    let mut azure = Azure::new();
+    let start = serde_json::to_vec(&azure.sim.state).unwrap();
+    azure.sim.keep_journal();
+    fault(&mut azure, "PUT", json!({"operationFails": {"code": "OutOfCapacity"}}));
+    azure.put(&compute("bad"), cluster("Standard_DS3_v2", 0, 1));
+    azure.put(&compute("cpu"), cluster("Standard_DS3_v2", 2, 4));
+    azure.put(&compute("cpu"), cluster("Standard_DS3_v2", 2, 4));
+    azure.wait("10s");
+    azure.admin("POST", "clock", json!({"advance": "10m"}));
+    azure.admin("POST", &format!("compute{}", compute("cpu")), json!({"tags": {"theirs": "1"}}));
+    azure.get(&compute("cpu"));
+    azure.admin("POST", "principals/new", json!({"tenant": crate::azure::TENANT, "secret": "s"}));
+    azure.delete(&format!("{}?underlyingResourceAction=Delete", compute("bad")));
+    let journal: Vec<Entry> = azure.sim.take_journal();
+    assert_eq!(journal.len(), 6, "neither reads nor what was refused");
+    let text = serde_json::to_string(&journal).unwrap();
+    let mut again = Azure::new();
+    restart(&mut again, &start, serde_json::from_str(&text).unwrap(), 10);
+    let state = |azure: &Azure| serde_json::to_value(&azure.sim.state).unwrap();
+    assert_eq!(state(&again), state(&azure));
+    assert_eq!(again.sim.clock.now().virt, azure.sim.clock.now().virt);
 }
 
 #[test]
