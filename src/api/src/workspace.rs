@@ -1,5 +1,7 @@
 //! `Workspace`: the Azure Machine Learning workspace that every other object refers to.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -151,4 +153,65 @@ pub struct WorkspaceAzureStatus {
     /// Azure's provisioning state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioning_state: Option<String>,
+}
+
+impl AllowedNamespaces {
+    /// Whether a namespace with these labels, other than the Workspace's own, may refer to the Workspace.
+    pub fn admits(&self, labels: &BTreeMap<String, String>) -> bool {
+        match self.from {
+            NamespacesFrom::Same => false,
+            NamespacesFrom::All => true,
+            NamespacesFrom::Selector => self.selector.as_ref().is_some_and(|selector| selects(selector, labels)),
+        }
+    }
+}
+
+/// Kubernetes' rules for label selectors.
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let expressions = selector.match_expressions.iter().flatten().all(|requirement| {
+        let value = labels.get(&requirement.key);
+        let listed = value.is_some_and(|value| requirement.values.iter().flatten().any(|v| v == value));
+        match requirement.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    });
+    equal && expressions
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn namespaces_are_let_in_as_the_rule_says() {
+        let labels: BTreeMap<String, String> = [("team".to_owned(), "ml".to_owned())].into();
+        let expression = |operator: &str, values: &[&str]| {
+            json!({"from": "Selector", "selector":
+                   {"matchExpressions": [{"key": "team", "operator": operator, "values": values}]}})
+        };
+        let rows = [
+            (json!({}), false),
+            (json!({"from": "All"}), true),
+            (json!({"from": "Selector"}), false),
+            (json!({"from": "Selector", "selector": {}}), true),
+            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "ml"}}}), true),
+            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}}), false),
+            (expression("In", &["ml", "web"]), true),
+            (expression("NotIn", &["ml"]), false),
+            (expression("Exists", &[]), true),
+            (expression("DoesNotExist", &[]), false),
+            (expression("Nonsense", &[]), false),
+        ];
+        for (rule, expected) in rows {
+            let allowed: AllowedNamespaces = serde_json::from_value(rule.clone()).unwrap();
+            assert_eq!(allowed.admits(&labels), expected, "{rule}");
+        }
+    }
 }

@@ -18,10 +18,10 @@ use crate::failure::{Problem, ProblemKind};
 use crate::index::{Key, Object};
 use crate::kubernetes;
 use crate::observe::source::Source;
+use crate::reconcile::{Next, undecodable};
 use crate::report::events::{Tone, publish};
 use crate::resolve::ResolveError;
 use crate::resolve::credential;
-use crate::target::{Next, undecodable};
 
 /// How soon a Workspace that waits for its dependents is looked at again, if none of them wakes it.
 const IN_USE: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply;
 use crate::context::Context;
 use crate::index::{Key, WORKSPACE};
-use crate::target::{self, Next};
+use crate::reconcile::{self, Next};
 use crate::workspace;
 
 /// First wait after the API server failed.
@@ -67,7 +67,7 @@ async fn work(ctx: Arc<Context>, failures: Arc<Failures>, stop: CancellationToke
 async fn look(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
     let began = Instant::now();
     let result = match registry::kind(key.kind) {
-        Some(kind) => target::reconcile(ctx, kind, key).await,
+        Some(kind) => reconcile::target(ctx, kind, key).await,
         None if key.kind == WORKSPACE => workspace::reconcile(ctx, key).await,
         None => Ok(Next::OnChange),
     };

@@ -1,11 +1,9 @@
 //! The Workspace that an object refers to: there, willing, and connected to Azure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use azureml_api::condition::Reason;
-use azureml_api::workspace::{AllowedNamespaces, NamespacesFrom, WorkspaceSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use azureml_api::workspace::WorkspaceSpec;
 use serde::Deserialize;
 
 use crate::connections::Connection;
@@ -62,62 +60,5 @@ pub fn resolve(ctx: &Context, object: &Object) -> Result<Place, Problem> {
 
 fn allows(ctx: &Context, workspace: &Key, spec: &WorkspaceSpec, namespace: &str) -> bool {
     let rule = spec.allowed_namespaces.clone().unwrap_or_default();
-    workspace.namespace == namespace || lets_in(&rule, &ctx.index.namespace_labels(namespace))
-}
-
-fn lets_in(rule: &AllowedNamespaces, labels: &BTreeMap<String, String>) -> bool {
-    match rule.from {
-        NamespacesFrom::Same => false,
-        NamespacesFrom::All => true,
-        NamespacesFrom::Selector => rule.selector.as_ref().is_some_and(|selector| selects(selector, labels)),
-    }
-}
-
-/// Kubernetes' rules for label selectors.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    let expressions = selector.match_expressions.iter().flatten().all(|requirement| {
-        let value = labels.get(&requirement.key);
-        let listed = value.is_some_and(|value| requirement.values.iter().flatten().any(|v| v == value));
-        match requirement.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false,
-        }
-    });
-    equal && expressions
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn namespaces_are_let_in_as_the_rule_says() {
-        let labels: BTreeMap<String, String> = [("team".to_owned(), "ml".to_owned())].into();
-        let expression = |operator: &str, values: &[&str]| {
-            json!({"from": "Selector", "selector":
-                   {"matchExpressions": [{"key": "team", "operator": operator, "values": values}]}})
-        };
-        let rows = [
-            (json!({}), false),
-            (json!({"from": "All"}), true),
-            (json!({"from": "Selector"}), false),
-            (json!({"from": "Selector", "selector": {}}), true),
-            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "ml"}}}), true),
-            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}}), false),
-            (expression("In", &["ml", "web"]), true),
-            (expression("NotIn", &["ml"]), false),
-            (expression("Exists", &[]), true),
-            (expression("DoesNotExist", &[]), false),
-            (expression("Nonsense", &[]), false),
-        ];
-        for (rule, expected) in rows {
-            assert_eq!(lets_in(&serde_json::from_value(rule.clone()).unwrap(), &labels), expected, "{rule}");
-        }
-    }
+    workspace.namespace == namespace || rule.admits(&ctx.index.namespace_labels(namespace))
 }

@@ -66,7 +66,7 @@ struct Target<'a> {
 ///
 /// # Errors
 /// When the API server fails; the look is repeated later.
-pub async fn reconcile(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Result<Next, kube::Error> {
+pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Result<Next, kube::Error> {
     let Some(object) = ctx.index.get(key) else { return Ok(Next::OnChange) };
     if object.is_deleting() && !object.has_finalizer() {
         return Ok(Next::OnChange);
