@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// What the exit codes mean, for `--help`.
-const EXIT_CODES: &str = "Exit codes, as terraform plan -detailed-exitcode has them:
+const EXIT_CODES: &str = "Exit codes, in the manner of terraform plan -detailed-exitcode:
   0  nothing would change
   2  something would change, or is changing, or waits for an approval
   3  something is refused, or can't be planned as written
   1  an error: a file can't be read, or there is no access to the cluster or to Azure
-The highest of 1, 3, 2, 0 (in this order) that holds for any object counts.
+Of several objects' codes the first of 1, 3, 2, 0 counts.
 
 Settings for Azure: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE,
 AZURE_AUTHORITY_HOST, AZURE_RESOURCE_MANAGER_ENDPOINT, AZURE_RESOURCE_MANAGER_AUDIENCE, HTTPS_PROXY, NO_PROXY,

@@ -83,7 +83,10 @@ async fn find(args: &PlanArgs) -> Result<Settings, ClusterError> {
         Err(error) => match Config::incluster() {
             Ok(config) => config,
             Err(_) => {
-                let why = format!("there is no usable kubeconfig ({})", chain(&error));
+                let why = match &error {
+                    KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath => "there is no kubeconfig".to_owned(),
+                    other => format!("the kubeconfig can't be used: {}", chain(other)),
+                };
                 return Ok(Settings { config: Err(why), namespace: "default".to_owned() });
             }
         },

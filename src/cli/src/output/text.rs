@@ -6,13 +6,14 @@ use azureml_planner::plan::{Action, Hold, Plan, Step};
 
 use super::style::{Style, Tone};
 use crate::plan::entry::{Entry, Hash, NewField, Report, UsedWorkspace, Verdict};
+use crate::problem::Problem;
 
 /// The whole report.
 pub fn render(report: &Report, style: Style) -> String {
     let mut lines: Vec<String> = report.workspaces.iter().flat_map(|used| workspace(used, style)).collect();
     for entry in &report.entries {
         lines.push(String::new());
-        lines.extend(block(entry, style));
+        lines.extend(block(entry, &report.workspaces, style));
     }
     if !report.notes.is_empty() {
         lines.push(String::new());
@@ -42,7 +43,22 @@ fn workspace(used: &UsedWorkspace, style: Style) -> Vec<String> {
         (_, None) => "not read".to_owned(),
     };
     let mut lines = vec![one_line(&format!("{}: {place}, {read}", used.key))];
+    lines.extend(problems(used.problem.as_slice(), style));
     lines.extend(used.notes.iter().map(|note| indented(4, "note", note, style)));
+    lines
+}
+
+/// What is in the way, and what to do about each reason.
+fn problems(problems: &[Problem], style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, problem) in problems.iter().enumerate() {
+        let reason = style.paint(Tone::Removes, problem.reason.as_str());
+        lines.push(format!("    {reason}: {}", one_line(&problem.message)));
+        let last = problems[index + 1..].iter().all(|later| later.reason != problem.reason);
+        if last {
+            lines.push(indented(8, "what to do", problem.reason.cure(), style));
+        }
+    }
     lines
 }
 
@@ -67,7 +83,7 @@ fn heading(verdict: Verdict, entry: &Entry) -> (&'static str, &'static str, Tone
     }
 }
 
-fn block(entry: &Entry, style: Style) -> Vec<String> {
+fn block(entry: &Entry, workspaces: &[UsedWorkspace], style: Style) -> Vec<String> {
     let (symbol, words, tone) = heading(entry.verdict(), entry);
     let title = one_line(&format!("{symbol} {}: {words}", entry.key));
     let mut lines = vec![format!(
@@ -75,7 +91,8 @@ fn block(entry: &Entry, style: Style) -> Vec<String> {
         style.paint(tone, &title),
         style.paint(Tone::Quiet, &format!("({})", one_line(&entry.origin)))
     )];
-    if let Some(id) = &entry.azure_id {
+    // A Workspace's own stands above.
+    if let Some(id) = entry.azure_id.as_ref().filter(|_| entry.key.kind != "Workspace") {
         lines.push(indented(4, "azure", id, style));
     }
     lines.extend(new_fields(&entry.new_fields, style));
@@ -83,14 +100,13 @@ fn block(entry: &Entry, style: Style) -> Vec<String> {
         lines.extend(changes(&plan.changes, style));
         lines.extend(details(plan, style));
     }
-    for problem in entry.refusals() {
-        lines.push(format!(
-            "    {}: {}",
-            style.paint(Tone::Removes, problem.reason.as_str()),
-            one_line(&problem.message)
-        ));
-        lines.push(indented(8, "what to do", problem.reason.cure(), style));
-    }
+    let (told, own): (Vec<Problem>, Vec<Problem>) = entry
+        .refusals()
+        .into_iter()
+        .partition(|problem| workspaces.iter().any(|used| used.problem.as_ref() == Some(problem)));
+    let above = told.iter().map(|problem| indented(4, problem.reason.as_str(), "see the Workspace above", style));
+    lines.extend(above);
+    lines.extend(problems(&own, style));
     lines.extend(entry.notes.iter().map(|note| indented(4, "note", note, style)));
     if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.writes()) {
         let unsure = match entry.hash {
@@ -179,8 +195,8 @@ mod tests {
     use azureml_planner::diff::Presence;
 
     use super::*;
+    use crate::manifests::Key;
     use crate::plan::entry::tests::{entry, plan};
-    use crate::problem::Problem;
 
     fn change(path: &str, change: Change) -> FieldChange {
         FieldChange {
@@ -235,6 +251,29 @@ Plan: 1 to update in place.
             text.ends_with("\n= ComputeCluster ml/gpu: no change (f.yaml)\n\nPlan: 1 unchanged, 1 refused.\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_workspaces_problem_is_told_once() {
+        let problem = Problem::refused(Reason::WorkspaceMissingInAzure, "it is gone");
+        let used = UsedWorkspace {
+            key: Key::workspace("ml", "w"),
+            azure_id: Some("/ws".to_owned()),
+            location: None,
+            credential: Some("the environment".to_owned()),
+            problem: Some(problem.clone()),
+            notes: Vec::new(),
+        };
+        let own = Problem::refused(Reason::InvalidManifest, "one");
+        let hindered = Entry {
+            plan: None,
+            problems: vec![problem, own.clone(), Problem { message: "two".to_owned(), ..own }],
+            ..entry(Action::None)
+        };
+        let text = render(&Report { workspaces: vec![used], entries: vec![hindered], notes: Vec::new() }, Style::Plain);
+        assert_eq!(text.matches("it is gone").count(), 1, "{text}");
+        assert!(text.contains("    WorkspaceMissingInAzure: see the Workspace above\n"), "{text}");
+        assert!(text.contains("InvalidManifest: one\n    InvalidManifest: two\n        what to do:"), "{text}");
     }
 
     #[test]

@@ -182,23 +182,24 @@ async fn secrets_exist(world: &World, manifest: &Manifest, common: &Common, entr
     Ok(())
 }
 
-/// The owner as the operator knows it. Where the owner id isn't known, the one in the resource's tag stands for it.
+/// The owner as the operator knows it. What isn't known here is taken from the resource's tags: the owner id, and where
+/// no cluster was asked the object's uid.
 fn owner(world: &World, manifest: &Manifest, object: &Object, observed: &Observed) -> Owner {
-    let tagged = match observed {
-        Observed::Present { live, .. } => live.get("tags").and_then(|tags| tags.get(OWNER_TAG)).and_then(Value::as_str),
+    let tagged = |tag: &str| match observed {
+        Observed::Present { live, .. } => live.get("tags")?.get(tag)?.as_str().map(str::to_owned),
         _ => None,
     };
-    let owner_id = match (&world.owner_id, tagged) {
-        (Ok(id), _) => id.clone(),
-        (Err(_), Some(tag)) => tag.split('/').next().unwrap_or_default().to_owned(),
-        (Err(_), None) => KNOWN_AFTER_APPLY.to_owned(),
+    let owner_id = match &world.owner_id {
+        Ok(id) => Some(id.clone()),
+        Err(_) => tagged(OWNER_TAG).and_then(|tag| tag.split('/').next().map(str::to_owned)),
     };
+    let uid = object.uid.clone().or_else(|| tagged(UID_TAG).filter(|_| world.cluster.is_err()));
     Owner {
-        owner_id,
+        owner_id: owner_id.unwrap_or_else(|| KNOWN_AFTER_APPLY.to_owned()),
         kind: manifest.key.kind.clone(),
         namespace: manifest.key.namespace.clone(),
         name: manifest.key.name.clone(),
-        uid: object.uid.clone().unwrap_or_else(|| KNOWN_AFTER_APPLY.to_owned()),
+        uid: uid.unwrap_or_else(|| KNOWN_AFTER_APPLY.to_owned()),
         generation: object.generation,
     }
 }

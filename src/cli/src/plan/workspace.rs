@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use azureml_api::condition::Reason;
 use azureml_api::workspace::{AllowedNamespaces, NamespacesFrom, WorkspaceSpec};
-use azureml_arm::{ArmClient, ResourceId};
+use azureml_arm::{ArmClient, CredentialConfig, ResourceId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
@@ -67,9 +67,15 @@ async fn connect(world: &World, key: Key, used: &mut UsedWorkspace) -> Result<Pl
         .map_err(|error| Problem::refused(Reason::InvalidManifest, format!("{key}: {error}")))?;
     let client = world.azure.client(&chosen).map_err(|problem| named(&key, problem))?;
     let body = azure::read(&client, &id).await.map_err(|error| {
-        let problem = Problem::of_read(&error);
-        let message = format!("{}. It was read with {}", problem.message.trim_end_matches('.'), chosen.words);
-        named(&key, Problem { message, ..problem })
+        let problem = named(&key, Problem::of_read(&error));
+        match (&chosen.config, problem.reason) {
+            // Likely nobody meant it: nothing else was set.
+            (CredentialConfig::ManagedIdentity { .. }, Reason::CredentialRejected | Reason::AzureUnavailable) => {
+                let others = "Set AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, or use --credential cli or secret";
+                Problem { message: format!("{} {others}", problem.message), ..problem }
+            }
+            _ => problem,
+        }
     })?;
     Ok(Place { key, spec, arm_id, client, body })
 }
