@@ -16,6 +16,7 @@ pub mod process;
 mod rundir;
 pub mod sim;
 pub mod supervise;
+pub mod team;
 pub mod tools;
 pub mod wait;
 
@@ -26,5 +27,6 @@ pub use error::{Error, Result};
 pub use files::{checkout, tail};
 pub use operator::{Operator, OperatorOptions};
 pub use rundir::RunDir;
-pub use sim::{Sim, SimClient, SimOptions, SimRequest, Throttle};
+pub use sim::{Mark, Sim, SimClient, SimOptions, SimRequest, Throttle};
+pub use team::Team;
 pub use wait::Until;

@@ -2,6 +2,7 @@
 
 pub mod arm;
 mod client;
+mod log;
 
 use std::ffi::OsString;
 use std::ops::Deref;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::client::unreachable;
 pub use self::client::{SimClient, SimRequest};
+pub use self::log::Mark;
 use crate::controlplane::still_starting;
 use crate::process::{Spec, Supervised};
 use crate::{Error, Result, RunDir, cargo, files};
