@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use azureml_api::ML_API_VERSION;
+use azureml_api::condition::Reason;
 use azureml_arm::{
     ArmClient, ArmError, Budget, BudgetConfig, Claim, Cloud, Credential, ErrorKind, HttpClient, HttpClientError,
     InvalidCloud, OperationKind, OperationStatus, OperationUrl, Permit, Priority, ResourceId,
@@ -15,7 +16,6 @@ use tokio::sync::Mutex;
 
 use crate::credential::Chosen;
 use crate::problem::Problem;
-use azureml_api::condition::Reason;
 
 /// A region as one principal sees it in one subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -140,7 +140,12 @@ impl Cluster {
     /// When it can't be read.
     pub async fn get(&self, key: &Key, plural: &str) -> Result<Option<DynamicObject>, kube::Error> {
         let resource = resource(&key.kind, plural);
-        Api::namespaced_with(self.client.clone(), &key.namespace, &resource).get_opt(&key.name).await
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &resource);
+        match api.get_opt(&key.name).await {
+            // A cluster without the kind says it differently than one without the object.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            answer => answer,
+        }
     }
 
     /// All objects of a kind, page by page.
@@ -279,6 +284,8 @@ fn cause_words(field: &str, message: &str) -> String {
 pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
+        // Only what caused it says anything.
+        kube::Error::Service(cause) => chain(cause.as_ref()),
         other => chain(other),
     }
 }

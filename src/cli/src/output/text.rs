@@ -111,7 +111,7 @@ fn block(entry: &Entry, workspaces: &[UsedWorkspace], style: Style) -> Vec<Strin
     if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.writes()) {
         let unsure = match entry.hash {
             Hash::Final => "",
-            Hash::Preliminary => " (preliminary: the operator's will differ)",
+            Hash::Preliminary => " (preliminary: the operator's may differ)",
         };
         lines.push(indented(4, "plan", &format!("{}{unsure}", plan.hash), style));
     }

@@ -15,11 +15,43 @@ use crate::manifests::{Manifest, texts};
 /// Stands for a uid or an owner id that nobody knows before the object is applied.
 pub const KNOWN_AFTER_APPLY: &str = "(known after apply)";
 
+/// What the cluster has under a manifest's name.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// This object.
+    Object(Box<DynamicObject>),
+    /// Nothing.
+    Nothing,
+    /// It isn't known: no cluster was asked, or it may not be read.
+    Unknown,
+}
+
+impl Stored {
+    /// The object, where there is one.
+    pub fn object(&self) -> Option<&DynamicObject> {
+        match self {
+            Self::Object(object) => Some(object),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+/// An object's uid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uid {
+    /// The stored object's.
+    Known(String),
+    /// The API server will give it one.
+    AfterApply,
+    /// It may have one, which isn't known here.
+    Unknown,
+}
+
 /// An object as it will be when the manifest has been applied.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// `metadata.uid`; `None` for one that isn't stored yet.
-    pub uid: Option<String>,
+    /// `metadata.uid`.
+    pub uid: Uid,
     /// `metadata.generation`.
     pub generation: i64,
     /// Whether it is being deleted.
@@ -36,17 +68,20 @@ pub struct Object {
 ///
 /// # Errors
 /// When the stored status doesn't have the shape of its kind.
-pub fn object(manifest: &Manifest, stored: Option<&DynamicObject>) -> Result<Object, serde_json::Error> {
+pub fn object(manifest: &Manifest, stored: &Stored) -> Result<Object, serde_json::Error> {
     let given = texts(&manifest.object, "/metadata/annotations");
-    let Some(stored) = stored else {
-        return Ok(Object {
-            uid: None,
-            generation: 1,
-            lifecycle: Lifecycle::Wanted,
-            annotations: given,
-            status: TargetStatus::default(),
-            written_spec: None,
-        });
+    let new = |uid: Uid| Object {
+        uid,
+        generation: 1,
+        lifecycle: Lifecycle::Wanted,
+        annotations: given.clone(),
+        status: TargetStatus::default(),
+        written_spec: None,
+    };
+    let stored = match stored {
+        Stored::Object(stored) => stored,
+        Stored::Nothing => return Ok(new(Uid::AfterApply)),
+        Stored::Unknown => return Ok(new(Uid::Unknown)),
     };
     let status = match stored.data.get("status") {
         None | Some(Value::Null) => TargetStatus::default(),
@@ -63,7 +98,7 @@ pub fn object(manifest: &Manifest, stored: Option<&DynamicObject>) -> Result<Obj
         applied.generation == Some(generation) || applied.manifest.as_deref() == Some(hash.as_str())
     });
     Ok(Object {
-        uid: stored.metadata.uid.clone(),
+        uid: stored.metadata.uid.clone().map_or(Uid::Unknown, Uid::Known),
         generation: generation + i64::from(changed),
         lifecycle: if deleted { Lifecycle::Deleted } else { Lifecycle::Wanted },
         annotations,
@@ -124,9 +159,9 @@ mod tests {
         Manifest { key: Key::workspace("ml", "x"), origin: String::new(), object, spec, faults: Vec::new() }
     }
 
-    fn stored(metadata: Value, spec: Value, status: Value) -> DynamicObject {
+    fn stored(metadata: Value, spec: Value, status: Value) -> Stored {
         let object = json!({"metadata": metadata, "spec": spec, "status": status});
-        serde_json::from_value(object).unwrap()
+        Stored::Object(Box::new(serde_json::from_value(object).unwrap()))
     }
 
     #[test]
@@ -143,8 +178,8 @@ mod tests {
             ),
         ];
         for (known, generation, lifecycle) in rows {
-            let stored = known.map(|(metadata, spec)| stored(metadata, spec, Value::Null));
-            let object = object(&manifest(spec.clone()), stored.as_ref()).unwrap();
+            let stored = known.map_or(Stored::Nothing, |(metadata, spec)| stored(metadata, spec, Value::Null));
+            let object = object(&manifest(spec.clone()), &stored).unwrap();
             assert_eq!((object.generation, object.lifecycle), (generation, lifecycle), "{stored:?}");
         }
     }
@@ -152,16 +187,16 @@ mod tests {
     #[test]
     fn the_files_annotations_go_over_the_stored_ones() {
         let metadata = json!({"annotations": {"azureml.dev/approve": "old", "a": "b"}, "uid": "u"});
-        let object = object(&manifest(json!({})), Some(&stored(metadata, json!({}), Value::Null))).unwrap();
+        let object = object(&manifest(json!({})), &stored(metadata, json!({}), Value::Null)).unwrap();
         assert_eq!(object.annotations["azureml.dev/approve"], "new");
         assert_eq!(object.annotations["a"], "b");
-        assert_eq!(object.uid.as_deref(), Some("u"));
+        assert_eq!(object.uid, Uid::Known("u".to_owned()));
     }
 
     #[test]
     fn memory_of_another_workspace_is_forgotten() {
         let status = json!({"azure": {"id": "/x", "workspaceId": "w1"}});
-        let make = || object(&manifest(json!({})), Some(&stored(json!({}), json!({}), status.clone()))).unwrap();
+        let make = || object(&manifest(json!({})), &stored(json!({}), json!({}), status.clone())).unwrap();
         for (workspace, kept) in [(Some("w1"), true), (None, true), (Some("w2"), false)] {
             let mut object = make();
             object.forget_a_lost_world(workspace);
@@ -187,7 +222,7 @@ mod tests {
         for (status, generation, key, key_hash, password_hash, unsure) in rows {
             let stored = stored(json!({"generation": generation}), ssh("old"), status.clone());
             let manifest = manifest(ssh(key));
-            let object = object(&manifest, Some(&stored)).unwrap();
+            let object = object(&manifest, &stored).unwrap();
             let (hashes, told) = hashes(&TABLE, &manifest.spec, &object);
             assert_eq!((hashes[KEY].as_str(), hashes[PASSWORD].as_str()), (key_hash, password_hash), "{status} {key}");
             assert_eq!(told, unsure);

@@ -8,6 +8,7 @@ mod workspace;
 
 use std::collections::{BTreeSet, HashMap};
 
+use azureml_api::condition::Reason;
 use azureml_api::registry;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
@@ -19,9 +20,9 @@ use crate::kubernetes::{Cluster, Verdict, words};
 use crate::manifests::schema::Schemas;
 use crate::manifests::{Files, Key, Manifest};
 use crate::problem::Problem;
-use azureml_api::condition::Reason;
 use claims::Claims;
 use entry::{Entry, Report, UsedWorkspace};
+use memory::Stored;
 use workspace::Place;
 
 /// How many objects are looked at at a time.
@@ -85,7 +86,8 @@ fn general_notes(world: &World) -> Vec<String> {
 
 /// The Workspaces of the files, and those that the files' objects refer to.
 async fn places(world: &World) -> (Vec<UsedWorkspace>, HashMap<Key, Result<Place, Problem>>) {
-    let keys: BTreeSet<Key> = world.files.manifests.iter().filter_map(workspace_of).collect();
+    let sound = world.files.manifests.iter().filter(|manifest| manifest.faults.is_empty());
+    let keys: BTreeSet<Key> = sound.filter_map(workspace_of).collect();
     let found = stream::iter(keys)
         .map(|key| workspace::resolve(world, key))
         .buffered(AT_A_TIME)
@@ -138,18 +140,23 @@ async fn of_workspace(
         None => {}
     }
     match stored(world, &manifest.key).await {
-        Ok(stored) => try_api_server(world, manifest, stored.as_ref(), &mut entry).await,
+        Ok(stored) => try_api_server(world, manifest, stored.object(), &mut entry).await,
         Err(note) => entry.notes.push(note),
     }
     entry
 }
 
-/// The stored object; a note where it can't be read.
-async fn stored(world: &World, key: &Key) -> Result<Option<kube::core::DynamicObject>, String> {
-    let Ok(cluster) = &world.cluster else { return Ok(None) };
-    cluster.get(key, world.schemas.plural(&key.kind)).await.map_err(|error| {
-        format!("the cluster's object can't be read, so what the operator remembers isn't known: {}", words(&error))
-    })
+/// The stored object; a note where it may not be read.
+async fn stored(world: &World, key: &Key) -> Result<Stored, String> {
+    let Ok(cluster) = &world.cluster else { return Ok(Stored::Unknown) };
+    match cluster.get(key, world.schemas.plural(&key.kind)).await {
+        Ok(Some(object)) => Ok(Stored::Object(Box::new(object))),
+        Ok(None) => Ok(Stored::Nothing),
+        Err(error) => {
+            let lost = "the cluster's object can't be read, so what the operator remembers isn't known";
+            Err(format!("{lost}: {}", words(&error)))
+        }
+    }
 }
 
 async fn try_api_server(

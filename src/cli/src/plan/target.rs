@@ -1,5 +1,8 @@
 //! The plan of one object that stands for a compute.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use azureml_api::condition::Reason;
 use azureml_api::fields::{Compare, Field, lookup};
 use azureml_api::registry::{Common, Kind};
@@ -11,12 +14,10 @@ use azureml_planner::plan::{Action, Plan, Step, plan as ask};
 use azureml_planner::{Facts, Input, Lifecycle, Memory, Observed, Owner};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::claims::{Claims, arm_id};
 use super::entry::{Entry, Hash, NewField};
-use super::memory::{self, KNOWN_AFTER_APPLY, Object};
+use super::memory::{self, KNOWN_AFTER_APPLY, Object, Stored, Uid};
 use super::workspace::{self, Place};
 use super::{Lookup, World, secret, stored, try_api_server};
 use crate::azure;
@@ -51,14 +52,11 @@ pub async fn plan(
     kind: &'static Kind,
     mut entry: Entry,
 ) -> Entry {
-    let stored = match stored(world, &manifest.key).await {
-        Ok(stored) => stored,
-        Err(note) => {
-            entry.notes.push(note);
-            None
-        }
-    };
-    let object = memory::object(manifest, stored.as_ref());
+    let stored = stored(world, &manifest.key).await.unwrap_or_else(|note| {
+        entry.notes.push(note);
+        Stored::Unknown
+    });
+    let object = memory::object(manifest, &stored);
     let is_deleting = object.as_ref().is_ok_and(|object| object.lifecycle == Lifecycle::Deleted);
     let planned = match (object, place) {
         (Err(error), _) => {
@@ -75,7 +73,7 @@ pub async fn plan(
     if is_deleting {
         entry.notes.push("it is being deleted in the cluster; applying the manifest doesn't stop that".to_owned());
     } else {
-        try_api_server(world, manifest, stored.as_ref(), &mut entry).await;
+        try_api_server(world, manifest, stored.object(), &mut entry).await;
     }
     entry
 }
@@ -182,8 +180,7 @@ async fn secrets_exist(world: &World, manifest: &Manifest, common: &Common, entr
     Ok(())
 }
 
-/// The owner as the operator knows it. What isn't known here is taken from the resource's tags: the owner id, and where
-/// no cluster was asked the object's uid.
+/// The owner as the operator knows it. What isn't known here, the owner id or the uid, is taken from the resource's tags.
 fn owner(world: &World, manifest: &Manifest, object: &Object, observed: &Observed) -> Owner {
     let tagged = |tag: &str| match observed {
         Observed::Present { live, .. } => live.get("tags")?.get(tag)?.as_str().map(str::to_owned),
@@ -193,7 +190,11 @@ fn owner(world: &World, manifest: &Manifest, object: &Object, observed: &Observe
         Ok(id) => Some(id.clone()),
         Err(_) => tagged(OWNER_TAG).and_then(|tag| tag.split('/').next().map(str::to_owned)),
     };
-    let uid = object.uid.clone().or_else(|| tagged(UID_TAG).filter(|_| world.cluster.is_err()));
+    let uid = match &object.uid {
+        Uid::Known(uid) => Some(uid.clone()),
+        Uid::AfterApply => None,
+        Uid::Unknown => tagged(UID_TAG),
+    };
     Owner {
         owner_id: owner_id.unwrap_or_else(|| KNOWN_AFTER_APPLY.to_owned()),
         kind: manifest.key.kind.clone(),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::entry::UsedWorkspace;
+use super::memory::Stored;
 use super::{Lookup, World, secret, stored};
 use crate::azure;
 use crate::credential::{Chosen, Found, choose};
@@ -71,7 +72,8 @@ async fn connect(world: &World, key: Key, used: &mut UsedWorkspace) -> Result<Pl
         match (&chosen.config, problem.reason) {
             // Likely nobody meant it: nothing else was set.
             (CredentialConfig::ManagedIdentity { .. }, Reason::CredentialRejected | Reason::AzureUnavailable) => {
-                let others = "Set AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, or use --credential cli or secret";
+                let others =
+                    "Set AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, or use --credential cli or secret.";
                 Problem { message: format!("{} {others}", problem.message), ..problem }
             }
             _ => problem,
@@ -98,8 +100,8 @@ async fn spec(world: &World, key: &Key) -> Result<WorkspaceSpec, Problem> {
         return Err(Problem::no_access(Reason::WorkspaceNotFound, message));
     }
     match stored(world, key).await {
-        Ok(Some(stored)) => decode(key, stored.data.get("spec").unwrap_or(&Value::Null)),
-        Ok(None) => {
+        Ok(Stored::Object(stored)) => decode(key, stored.data.get("spec").unwrap_or(&Value::Null)),
+        Ok(Stored::Nothing | Stored::Unknown) => {
             let message =
                 format!("{key} is neither in the files nor in the cluster: create it, or correct workspaceRef");
             Err(Problem::refused(Reason::WorkspaceNotFound, message))
