@@ -120,8 +120,8 @@ pub struct Policies {
     /// What happens when somebody else changed Azure: Correct (default) sets it back, Report only tells.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
-    /// Automatic (default) carries plans out at once. Approved waits until the annotation azureml.dev/approve holds
-    /// the plan's hash (status.plan.hash).
+    /// Automatic (default) carries plans out at once. Approved waits, before each write and before a deletion too,
+    /// until the annotation azureml.dev/approve holds the plan's hash (status.plan.hash).
     #[serde(default)]
     pub apply_policy: ApplyPolicy,
     /// While true, deleting this object waits and nothing is deleted or replaced in Azure.

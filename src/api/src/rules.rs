@@ -156,9 +156,9 @@ fn replacement(field: &Field) -> Rule {
         to_live(&new_text),
         to_live(&format!("'{}'", default_text(field))),
     );
+    let back = if field.is_write_only() { "to what it was" } else { "to what Azure has (status.azure.fixed)" };
     let message = format!(
-        "{path} can't be changed in place by Azure: set it back to what Azure has (status.azure.fixed), \
-         or delete the object and create it again"
+        "{path} can't be changed in place by Azure: set it back {back}, or delete the object and create it again"
     );
     Rule { at: String::new(), rule: expression, message }
 }

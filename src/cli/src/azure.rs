@@ -10,6 +10,7 @@ use azureml_arm::{
     InvalidCloud, OperationKind, OperationStatus, OperationUrl, Permit, Priority, ResourceId,
 };
 use azureml_planner::input::OperationDetail;
+use azureml_planner::input::vm_size_names;
 use azureml_planner::{Failure, Observed, diff};
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -90,16 +91,10 @@ impl Azure {
             region.name
         );
         let permit = admit(client, subscription, &region.name).await;
-        let sizes = client.get(&path, ML_API_VERSION, permit).await.ok().map(|response| size_names(&response.body));
+        let sizes = client.get(&path, ML_API_VERSION, permit).await.ok().map(|response| vm_size_names(&response.body));
         known.insert(region, sizes.clone());
         sizes
     }
-}
-
-/// `value` in today's answers, `amlCompute` in older ones.
-fn size_names(body: &Value) -> Vec<String> {
-    let items = body.get("value").or_else(|| body.get("amlCompute")).and_then(Value::as_array);
-    items.into_iter().flatten().filter_map(|size| size.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
 async fn admit(client: &ArmClient, subscription: &str, lane: &str) -> Permit {
@@ -180,14 +175,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn sizes_are_read_from_both_shapes() {
-        let sizes = json!([{"name": "A", "vCPUs": 1}, {"name": "B"}, {}]);
-        assert_eq!(size_names(&json!({"value": sizes})), ["A", "B"]);
-        assert_eq!(size_names(&json!({"amlCompute": sizes})), ["A", "B"]);
-        assert!(size_names(&json!({})).is_empty());
-    }
 
     #[test]
     fn a_failed_state_tells_why() {

@@ -100,7 +100,8 @@ pub fn reason(error: &ArmError) -> Reason {
 /// What happened and what to do, in one line.
 pub fn words(error: &ArmError) -> String {
     let advice = error.advice();
-    if advice.is_empty() { error.to_string() } else { format!("{error}. {advice}") }
+    let told = error.to_string();
+    if advice.is_empty() { told } else { format!("{}. {advice}", told.trim_end_matches('.')) }
 }
 
 /// How an error that Azure reports on an operation or a resource is told to the planner.

@@ -166,9 +166,11 @@ fn of_state(state: Option<&str>) -> Vec<Wanted> {
         ],
         Some(state) => {
             let message = format!("Azure says {state} of the workspace");
+            let failed = matches!(state, "Failed" | "Canceled");
+            let reason = if failed { Reason::ProvisioningFailed } else { Reason::WaitingForAzure };
             vec![
-                one(ConditionType::Ready, Truth::False, Reason::ProvisioningFailed, &message),
-                one(ConditionType::Reconciling, Truth::True, Reason::ProvisioningFailed, &message),
+                one(ConditionType::Ready, Truth::False, reason, &message),
+                one(ConditionType::Reconciling, Truth::True, reason, &message),
                 one(ConditionType::InSync, Truth::True, Reason::AsPlanned, "the workspace is only observed"),
             ]
         }

@@ -4,7 +4,7 @@
 use azureml_api::condition::{Reason, merge};
 use azureml_api::fields::Change;
 use azureml_operator::failure::Problem;
-use azureml_operator::report::conditions::{Situation, conditions};
+use azureml_operator::report::conditions::{Situation, conditions, generation};
 use azureml_planner::diff::{FieldChange, Presence};
 use azureml_planner::plan::{Hold, Step};
 use azureml_planner::{Action, Failure, Lifecycle, Observed, Plan};
@@ -228,6 +228,27 @@ fn what_stands_in_the_way() {
         let situation = Situation { problem: Some(&problem), stale, ..situation(&was_ready, plan, &unknown) };
         assert_eq!(told(&situation), expected, "{problem:?}");
     }
+}
+
+/// A look in between at which Azure can't be seen neither takes back that a person has to act, nor claims that a newer
+/// manifest was looked at.
+#[test]
+fn what_was_told_stands_while_azure_is_not_seen() {
+    let stalled = Problem::stalled(Reason::PolicyDenied, "p");
+    let unseen = Problem::unseen(Reason::AzureUnavailable, "u");
+    let (update, pending, unknown) = (changing(Action::Update), wait(Reason::Pending), Observed::Unknown);
+    let first = Situation { problem: Some(&stalled), ..situation(&[], Some(&update), &unknown) };
+    let before = merge(&[], &conditions(&first), 1, Timestamp::from_second(1_000).unwrap());
+    for problem in [None, Some(&unseen)] {
+        let now = Situation { problem, ..situation(&before, Some(&pending), &unknown) };
+        let expected = "Ready=False/PolicyDenied Stalled=True/PolicyDenied InSync=False/PolicyDenied";
+        assert_eq!((&*told(&now), generation(&now, 2)), (expected, 1));
+    }
+    for seen in [first, situation(&[], Some(&pending), &unknown), situation(&before, Some(&update), &unknown)] {
+        assert_eq!(generation(&seen, 2), 2);
+    }
+    let deleted = Situation { lifecycle: Lifecycle::Deleted, ..situation(&before, Some(&pending), &unknown) };
+    assert_eq!(generation(&deleted, 2), 2);
 }
 
 #[test]

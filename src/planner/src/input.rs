@@ -133,3 +133,24 @@ pub struct Facts {
     /// Names of the VM sizes that the resource's region offers; `None` when that isn't known.
     pub vm_sizes: Option<Vec<String>>,
 }
+
+/// The names in a region's list of VM sizes: under `value` in today's answers, under `amlCompute` in older ones.
+pub fn vm_size_names(body: &Value) -> Vec<String> {
+    let items = body.get("value").or_else(|| body.get("amlCompute")).and_then(Value::as_array);
+    items.into_iter().flatten().filter_map(|size| size.get("name")?.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_from_both_shapes() {
+        let sizes = json!([{"name": "A", "vCPUs": 1}, {"name": "B"}, {}]);
+        assert_eq!(vm_size_names(&json!({"value": sizes})), ["A", "B"]);
+        assert_eq!(vm_size_names(&json!({"amlCompute": sizes})), ["A", "B"]);
+        assert!(vm_size_names(&json!({})).is_empty());
+    }
+}

@@ -129,6 +129,11 @@ impl Plan {
         matches!(self.action, Action::Create | Action::Update | Action::Replace | Action::Delete)
     }
 
+    /// Whether one of its steps creates the resource.
+    pub fn creates(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Create(_)))
+    }
+
     /// As it stands in `status.plan`; `None` when there is nothing to tell.
     pub fn status(&self) -> Option<PlanStatus> {
         if !self.writes() && self.changes.is_empty() {
@@ -185,7 +190,7 @@ fn hash(input: &Input<'_>, plan: &Plan) -> String {
         // Quoted, so that no value can be written to read like another change.
         text.push_str(&format!("\n{:?} {:?} -> {:?}", change.path, change.from, change.to));
     }
-    if plan.steps.iter().any(|step| matches!(step, Step::Create(_))) {
+    if plan.creates() {
         // A creation isn't told by its changes: the whole manifest is what is approved.
         text.push_str(&format!("\n{}", without_policies(input.manifest)));
         // And this one creation: not the next, should what it made be lost.
@@ -303,7 +308,9 @@ fn forbidden(input: &Input<'_>) -> Option<(Reason, String)> {
 
 fn billed(input: &Input<'_>) -> Option<String> {
     let nodes = lookup(input.manifest, "spec.scale.minNodes").and_then(Value::as_u64).filter(|n| *n > 0)?;
-    Some(format!("minNodes: {nodes} means {nodes} nodes that run and are billed at all times"))
+    let kept =
+        if nodes == 1 { "one node that runs and is".to_owned() } else { format!("{nodes} nodes that run and are") };
+    Some(format!("minNodes: {nodes} means {kept} billed at all times"))
 }
 
 fn present(input: &Input<'_>, live: &Value) -> Plan {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use azureml_api::condition::Reason;
-use azureml_api::workspace::{AllowedNamespaces, NamespacesFrom, WorkspaceSpec};
+use azureml_api::workspace::{NamespacesFrom, WorkspaceSpec};
 use azureml_arm::{ArmClient, CredentialConfig, ResourceId};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -149,62 +148,9 @@ pub async fn admit(world: &World, place: &Place, namespace: &str) -> Result<(), 
             return Err(Problem::no_access(Reason::WorkspaceNotAllowed, message));
         }
     };
-    if lets_in(&rule, &labels) {
+    if rule.admits(&labels) {
         return Ok(());
     }
     let message = format!("{} doesn't let namespace {namespace} refer to it: set its allowedNamespaces", place.key);
     Err(Problem::refused(Reason::WorkspaceNotAllowed, message))
-}
-
-fn lets_in(rule: &AllowedNamespaces, labels: &BTreeMap<String, String>) -> bool {
-    match rule.from {
-        NamespacesFrom::Same => false,
-        NamespacesFrom::All => true,
-        NamespacesFrom::Selector => rule.selector.as_ref().is_some_and(|selector| selects(selector, labels)),
-    }
-}
-
-/// Kubernetes' rules for label selectors.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let wanted = selector.match_labels.iter().flatten();
-    let required = selector.match_expressions.iter().flatten();
-    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && required.into_iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            let among = value.is_some_and(|value| requirement.values.iter().flatten().any(|one| one == value));
-            match requirement.operator.as_str() {
-                "In" => among,
-                "NotIn" => !among,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                _ => false,
-            }
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn namespaces_are_let_in_by_their_labels() {
-        let labels = BTreeMap::from([("team".to_owned(), "ml".to_owned())]);
-        let expression =
-            |operator: &str| json!({"matchExpressions": [{"key": "team", "operator": operator, "values": ["ml"]}]});
-        let rows = [
-            (json!({"from": "Same"}), false),
-            (json!({"from": "All"}), true),
-            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "ml"}}}), true),
-            (json!({"from": "Selector", "selector": {"matchLabels": {"team": "web"}}}), false),
-            (json!({"from": "Selector", "selector": expression("In")}), true),
-            (json!({"from": "Selector", "selector": expression("NotIn")}), false),
-            (json!({"from": "Selector", "selector": expression("DoesNotExist")}), false),
-            (json!({"from": "Selector"}), false),
-        ];
-        for (rule, expected) in rows {
-            assert_eq!(lets_in(&serde_json::from_value(rule.clone()).unwrap(), &labels), expected, "{rule}");
-        }
-    }
 }

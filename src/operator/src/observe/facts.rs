@@ -7,7 +7,7 @@ use std::time::Duration;
 use azureml_api::ML_API_VERSION;
 use azureml_arm::{ArmClient, Claim, OperationKind, Priority};
 use azureml_planner::diff;
-use serde_json::Value;
+use azureml_planner::input::vm_size_names;
 use tokio::time::Instant;
 
 use crate::engine::queue::Queue;
@@ -86,7 +86,7 @@ impl Facts {
             })
             .await;
         let (sizes, holds) = match client.get(&path, ML_API_VERSION, permit).await {
-            Ok(response) => (Sizes::Known(Arc::new(names(&response.body))), PERIOD),
+            Ok(response) => (Sizes::Known(Arc::new(vm_size_names(&response.body))), PERIOD),
             Err(error) => {
                 tracing::info!(%error, region, "the region's VM sizes can't be read; nothing is refused for its size");
                 (Sizes::Unknown, AGAIN)
@@ -98,10 +98,4 @@ impl Facts {
         drop(regions);
         asking.into_iter().for_each(|key| self.queue.add(key));
     }
-}
-
-/// `value` in today's answers, `amlCompute` in older ones.
-fn names(body: &Value) -> Vec<String> {
-    let items = body.get("value").or_else(|| body.get("amlCompute")).and_then(Value::as_array);
-    items.into_iter().flatten().filter_map(|size| size.get("name")?.as_str().map(str::to_owned)).collect()
 }

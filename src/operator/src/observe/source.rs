@@ -3,7 +3,7 @@
 //! Reads grow with workspaces, not with objects. The list is read every interval, and every few seconds while an
 //! operation of ours is under way; it wakes the objects whose Azure side changed. A list that fails half way is thrown
 //! away, and a failed one makes nothing empty. The workspace itself is read at the start, when the list fails, when
-//! something vanished, and once an hour.
+//! something vanished, while it isn't in state Succeeded, and once an hour.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -42,6 +42,11 @@ impl View {
     /// Whether what is known is older than three intervals.
     pub fn is_stale(&self, interval: Duration) -> bool {
         self.started.is_none_or(|started| started.elapsed() > interval * STALE_INTERVALS)
+    }
+
+    /// Whether the workspace is in the state that it stays in. One that is being made isn't.
+    fn is_settled(&self) -> bool {
+        matches!(self.workspace_text("properties.provisioningState"), None | Some("Succeeded"))
     }
 
     /// A member of the workspace's properties.
@@ -217,7 +222,7 @@ impl Source {
         let changed = changed_names(before.computes.as_deref(), view.computes.as_deref());
         let vanished = changed.iter().any(|name| view.computes.as_ref().is_some_and(|now| !now.contains_key(name)));
         let old = reader.workspace_read.is_none_or(|read| read.elapsed() > WORKSPACE_PERIOD);
-        if old || vanished || before.trouble.is_some() || view.trouble.is_some() {
+        if old || vanished || !view.is_settled() || before.trouble.is_some() || view.trouble.is_some() {
             self.read_workspace(reader, &mut view).await;
         }
         self.publish(before, view, changed, reader);

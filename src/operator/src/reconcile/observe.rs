@@ -89,7 +89,7 @@ impl Target<'_> {
                 let proven = live::prove_gone(&place.source.client(), &id, self.key()).await;
                 proven.map(|observed| Some(Some(observed))).map_err(|error| Problem::of_read(&error))
             }
-            Some(Step::Create(_)) => Ok(self.learn_sizes(place).then_some(None)),
+            _ if plan.creates() => Ok(self.learn_sizes(place).then_some(None)),
             _ => Ok(None),
         }
     }

@@ -27,7 +27,7 @@ impl Target<'_> {
         if let Some((problem, next)) = self.waits_out_a_failure(&plan) {
             return self.report(Some(&plan), &observed, Some(problem), Some(&place), next).await;
         }
-        if matches!(plan.steps.first(), Some(Step::Create(_))) && self.sizes_pending(&place) {
+        if plan.creates() && self.sizes_pending(&place) {
             let waiting = Plan { steps: vec![pending_sizes()], action: azureml_planner::Action::Wait, ..plan };
             let next = Next::After(place.source.interval());
             return self.report(Some(&waiting), &observed, None, Some(&place), next).await;

@@ -38,6 +38,18 @@ pub fn conditions(situation: &Situation<'_>) -> Vec<Wanted> {
     wanted
 }
 
+/// The generation that the conditions speak of. While Azure isn't seen they stay as they were, for the manifest that they
+/// were made for: nobody has compared a newer one yet.
+pub fn generation(s: &Situation<'_>, current: i64) -> i64 {
+    let unseen = match (s.problem, s.plan.and_then(|plan| plan.steps.first())) {
+        (Some(problem), _) => problem.kind == ProblemKind::Unseen,
+        (None, Some(Step::Wait(Reason::Pending, _))) => true,
+        (None, _) => false,
+    };
+    let before = s.previous.iter().find(|c| c.type_ == "Ready").and_then(|c| c.observed_generation);
+    before.filter(|_| unseen && s.lifecycle == Lifecycle::Wanted).unwrap_or(current)
+}
+
 fn base(s: &Situation<'_>) -> Vec<Wanted> {
     match (s.problem, s.plan) {
         (Some(problem), _) => problem_conditions(s, problem),
@@ -193,8 +205,14 @@ fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
         wanted.push(reconciling(Reason::Deleting, message));
         return wanted;
     }
-    if let Some(old) = s.previous.iter().find(|c| c.type_ == "Reconciling") {
-        wanted.push(reconciling(reason_of(&old.reason), &old.message));
+    for kept in [ConditionType::Reconciling, ConditionType::Stalled] {
+        let old = s.previous.iter().find(|c| c.type_ == kept.as_str());
+        wanted.extend(old.map(|old| Wanted {
+            condition: kept,
+            truth: Truth::True,
+            reason: reason_of(&old.reason),
+            message: old.message.clone(),
+        }));
     }
     let known = s.previous.iter().find(|c| c.type_ == "InSync");
     wanted.push(match (s.stale, known) {

@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use crate::failure;
-use crate::report::conditions::{Situation, conditions};
+use crate::report::conditions::{self, Situation};
 
 /// Takes in how the write under way ended, if it did, and what that makes of what is remembered.
 pub fn conclude(status: &mut TargetStatus, input: &Input<'_>, plan: &Plan) {
@@ -101,8 +101,9 @@ pub fn render(
     projected: Value,
     now: Timestamp,
 ) -> Value {
+    let generation = conditions::generation(situation, generation);
     status.observed_generation = Some(generation);
-    status.conditions = merge(situation.previous, &conditions(situation), generation, now);
+    status.conditions = merge(situation.previous, &conditions::conditions(situation), generation, now);
     let mut whole = serde_json::to_value(status).unwrap_or(Value::Null);
     if let (Value::Object(whole), Value::Object(projected)) = (&mut whole, projected) {
         whole.extend(projected);
