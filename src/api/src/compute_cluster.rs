@@ -452,7 +452,7 @@ pub fn decode(spec: &Value) -> Result<Common, serde_json::Error> {
         })
         .into_iter()
         .collect();
-    Ok(Common { workspace: spec.workspace_ref, azure_name: spec.azure_name, policies: spec.policies, secrets })
+    Ok(Common { policies: spec.policies, secrets })
 }
 
 /// The part of a cluster's status that only clusters have.

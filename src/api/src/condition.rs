@@ -79,11 +79,12 @@ reasons! {
     QuotaExceeded: "The subscription's or workspace's quota has no room for the nodes.", "Ask for more quota in the Azure portal, free some, or choose another size or region. It is tried again by itself.";
     CapacityUnavailable: "The region has no free machines of that size now.", "Wait, or choose another size or region. It is tried again by itself.";
     WorkspaceNotFound: "spec.workspaceRef names a Workspace object that does not exist.", "Create the Workspace object, or correct the reference by making the object anew.";
-    WorkspaceNotReady: "The Workspace object is there but not Ready.", "See the Workspace's own conditions.";
+    WorkspaceNotReady: "The Workspace object can't be read, or is being deleted.", "See the Workspace's own conditions.";
     WorkspaceNotAllowed: "The Workspace is in another namespace and does not let this one in.", "Set allowedNamespaces on the Workspace.";
     WorkspaceMissingInAzure: "The workspace does not exist in Azure.", "Create it in Azure again, or correct subscriptionId, resourceGroup and azureName.";
     WorkspaceChanged: "The Workspace object points to another workspace in Azure than the one that this object's resource lives in.", "Point the Workspace back, or delete this object (its Azure side is handled where it lives).";
     SecretNotFound: "A Secret that the manifest names, or a key in it, does not exist.", "Create the Secret in the object's namespace with the keys that the message names.";
+    KubernetesForbidden: "The operator's service account may not read or hold what the manifest names.", "Grant it what the message names (deploy/base has the whole list).";
     CredentialMissing: "No credential is named, and the operator's own identity is not allowed for this namespace.", "Set credentialRef on the Workspace, or start the operator with --default-identity-namespaces.";
     CredentialRejected: "Microsoft Entra or Azure Resource Manager refuses the credential.", "Read the message: renew the secret, or correct tenant and client id. The Secret is read again every interval.";
     Forbidden: "The credential may not do what is needed.", "Give its principal the action and scope that the message names.";
@@ -93,7 +94,6 @@ reasons! {
     PolicyDenied: "Azure Policy forbids the resource as the manifest has it.", "Change the manifest to what the named policies allow, or have them changed.";
     InvalidManifest: "The manifest can not be carried out as it is.", "Read the message; it names the field.";
     InvalidName: "Azure does not allow the name.", "Set spec.azureName by making the object anew under an allowed name.";
-    InvalidReference: "A field of the manifest refers to something that Azure says does not exist or is not usable.", "Correct the reference that the message names.";
     VmSizeNotAvailable: "The region does not offer the VM size.", "Choose a size that the region offers; the message names the nearest.";
     RejectedByAzure: "Azure refuses the request as it is.", "Read the message: it holds Azure's words. Change the manifest.";
     NameClaimed: "An older object in the cluster stands for the same Azure resource.", "Delete one of the two objects; this one touches nothing in Azure.";

@@ -16,9 +16,6 @@ pub struct InvalidDuration {
     pub text: String,
 }
 
-/// What the API server accepts for a duration in a manifest.
-pub const PATTERN: &str = r"^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?$";
-
 impl Seconds {
     /// Parses a Kubernetes-style duration of whole hours, minutes and seconds, in that order: `90s`, `15m`, `1h30m`.
     ///

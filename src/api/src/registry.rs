@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Policies, WorkspaceRef};
+use crate::common::Policies;
 use crate::compute_cluster;
 use crate::fields::FieldTable;
 
@@ -24,10 +24,6 @@ pub struct Kind {
 /// What the specs of all kinds share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
-    /// The workspace.
-    pub workspace: WorkspaceRef,
-    /// The name in Azure, where it isn't the object's.
-    pub azure_name: Option<String>,
     /// The policies.
     pub policies: Policies,
     /// Secrets that the manifest takes values from: path in the manifest, Secret, key.

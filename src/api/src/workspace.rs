@@ -130,6 +130,9 @@ pub struct WorkspaceStatus {
     /// What Azure says about the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure: Option<WorkspaceAzureStatus>,
+    /// The Secret that is held by a finalizer while this Workspace needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_secret: Option<String>,
     /// How many computes the workspace has in Azure, ours or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computes: Option<u32>,

@@ -1,8 +1,9 @@
 //! Connections: for each Workspace the client of its credential, and the source that reads its computes.
 //!
-//! Workspaces that name the same workspace in Azure with the same principal share one source.
+//! Workspaces that name the same workspace in Azure share one source only if they have the very same credential: nobody
+//! reads or writes with what somebody else has proven.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,13 +32,20 @@ pub struct Connections {
 #[derive(Default)]
 struct Inner {
     workspaces: HashMap<Key, Held>,
-    sources: HashMap<(String, String), Arc<Source>>,
+    sources: HashMap<SourceName, Arc<Source>>,
+}
+
+/// What a source is shared by: credential (its fingerprint), workspace, interval.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SourceName {
+    credential: String,
+    workspace: String,
+    interval: Duration,
 }
 
 struct Held {
     connection: Connection,
-    /// Which source it is, and which credential it was opened with.
-    source: Option<((String, String), String)>,
+    source: Option<SourceName>,
 }
 
 impl Connections {
@@ -51,14 +59,14 @@ impl Connections {
         let inner = self.lock();
         let held = inner.workspaces.get(workspace)?;
         match (&held.connection, &held.source) {
-            (Connection::Open(source), Some((_, with))) if with == credential && source.interval() == interval => {
+            (Connection::Open(source), Some(name)) if name.credential == credential && name.interval == interval => {
                 Some(source.clone())
             }
             _ => None,
         }
     }
 
-    /// Opens a Workspace's connection, or hands the source of before another client.
+    /// Opens a Workspace's connection: joins the source of its credential, workspace and interval, or starts it.
     pub fn open(
         &self,
         ctx: &Context,
@@ -68,20 +76,14 @@ impl Connections {
         client: ArmClient,
         interval: Duration,
     ) -> Arc<Source> {
-        let name = (client.principal_key().to_owned(), id.key().to_owned());
+        let name = SourceName { credential: credential.to_owned(), workspace: id.key().to_owned(), interval };
         let mut inner = self.lock();
-        let source = match inner.sources.get(&name) {
-            Some(source) => {
-                source.update(client, interval);
-                source.clone()
-            }
-            None => {
-                let source = Source::start(id, client, interval, ctx.settings.fastest_poll, ctx.listener());
-                inner.sources.insert(name.clone(), source.clone());
-                source
-            }
-        };
-        let held = Held { connection: Connection::Open(source.clone()), source: Some((name, credential.to_owned())) };
+        let source = inner
+            .sources
+            .entry(name.clone())
+            .or_insert_with(|| Source::start(id, client, interval, ctx.settings.fastest_poll, ctx.listener()))
+            .clone();
+        let held = Held { connection: Connection::Open(source.clone()), source: Some(name) };
         inner.workspaces.insert(workspace.clone(), held);
         inner.sweep();
         source
@@ -119,8 +121,7 @@ impl Connections {
 impl Inner {
     /// Stops the sources that no Workspace uses.
     fn sweep(&mut self) {
-        let used: Vec<(String, String)> =
-            self.workspaces.values().filter_map(|held| held.source.as_ref().map(|(name, _)| name.clone())).collect();
+        let used: HashSet<SourceName> = self.workspaces.values().filter_map(|held| held.source.clone()).collect();
         self.sources.retain(|name, source| {
             let keep = used.contains(name);
             if !keep {

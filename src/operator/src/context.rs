@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use azureml_arm::{Budget, Cloud, HttpClient, RequestObserver};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::runtime::events::Recorder;
 
@@ -19,6 +20,8 @@ use crate::settings::{IdentityNamespaces, Settings};
 
 /// What all steps share.
 pub struct Context {
+    /// When this process started.
+    pub started_at: Timestamp,
     /// The API server.
     pub client: Client,
     /// Settings.

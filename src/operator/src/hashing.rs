@@ -1,4 +1,6 @@
 //! Keyed hashes of secret values: enough to see that a value changed, useless to guess it by.
+//!
+//! Each hash carries the id of its key before a colon: hashes of different keys say nothing of each other.
 
 use hmac::{Hmac, KeyInit, Mac};
 use k8s_openapi::ByteString;
@@ -12,18 +14,39 @@ use tokio::sync::OnceCell;
 const NAME: &str = "azureml-operator-hash-key";
 const DATA: &str = "key";
 
+/// Shortest key, in bytes. A shorter one could be guessed, and the values with it.
+const SHORTEST_KEY: usize = 32;
+
+/// Why a value can't be hashed.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// The API server failed.
+    #[error(transparent)]
+    Kubernetes(#[from] kube::Error),
+    /// The Secret with the key has none, or one that is too short.
+    #[error(
+        "Secret {namespace}/{NAME} holds no key of at least {SHORTEST_KEY} bytes under {DATA:?}: delete it, and a new one \
+         is made"
+    )]
+    NoKey {
+        /// The operator's namespace.
+        namespace: String,
+    },
+}
+
 /// The key, read (or made) when it is first needed.
 #[derive(Debug, Default)]
 pub struct HashKey(OnceCell<Vec<u8>>);
 
 impl HashKey {
-    /// The keyed hash of a value, in hexadecimal.
+    /// The id of the key and the keyed hash of a value, in hexadecimal.
     ///
     /// # Errors
-    /// When the Secret with the key can't be read or made.
-    pub async fn hash(&self, client: &Client, namespace: &str, value: &str) -> Result<String, kube::Error> {
+    /// When the Secret with the key can't be read or made, or holds no good key.
+    pub async fn hash(&self, client: &Client, namespace: &str, value: &str) -> Result<String, HashError> {
         let key = self.0.get_or_try_init(|| key(client, namespace)).await?;
-        Ok(keyed(key, value))
+        let id: String = keyed(key, "id of this key").chars().take(8).collect();
+        Ok(format!("{id}:{}", keyed(key, value)))
     }
 }
 
@@ -34,10 +57,10 @@ fn keyed(key: &[u8], value: &str) -> String {
     mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn key(client: &Client, namespace: &str) -> Result<Vec<u8>, kube::Error> {
+async fn key(client: &Client, namespace: &str) -> Result<Vec<u8>, HashError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     if let Some(known) = api.get_opt(NAME).await? {
-        return Ok(bytes(known));
+        return bytes(known, namespace);
     }
     let fresh: Vec<u8> = (0..2).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).collect();
     let secret = Secret {
@@ -48,13 +71,17 @@ async fn key(client: &Client, namespace: &str) -> Result<Vec<u8>, kube::Error> {
     match api.create(&PostParams::default(), &secret).await {
         Ok(_) => Ok(fresh),
         // Another replica was faster.
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(bytes(api.get(NAME).await?)),
-        Err(error) => Err(error),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => bytes(api.get(NAME).await?, namespace),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn bytes(secret: Secret) -> Vec<u8> {
-    secret.data.and_then(|mut data| data.remove(DATA)).map(|bytes| bytes.0).unwrap_or_default()
+fn bytes(secret: Secret, namespace: &str) -> Result<Vec<u8>, HashError> {
+    let key = secret.data.and_then(|mut data| data.remove(DATA)).map(|bytes| bytes.0).unwrap_or_default();
+    if key.len() < SHORTEST_KEY {
+        return Err(HashError::NoKey { namespace: namespace.to_owned() });
+    }
+    Ok(key)
 }
 
 #[cfg(test)]

@@ -98,8 +98,15 @@ impl Object {
         self.spec().get("azureName").and_then(Value::as_str).unwrap_or(&self.key.name)
     }
 
-    fn age_order(&self) -> (Option<Timestamp>, &Key) {
-        (self.raw.metadata.creation_timestamp.as_ref().map(|time| time.0), &self.key)
+    /// Whether it only looks at Azure.
+    pub fn only_observes(&self) -> bool {
+        self.spec().get("managementPolicy").is_some_and(|policy| policy == "Observe")
+    }
+
+    fn claim_order(&self) -> (bool, bool, Option<Timestamp>, &Key) {
+        let has = |member: &str| self.status().get(member).is_some();
+        let created = self.raw.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (self.only_observes(), !(has("operation") || has("applied")), created, &self.key)
     }
 
     fn version(&self) -> u64 {
@@ -127,7 +134,7 @@ impl Index {
     pub fn upsert(&self, object: Object) -> bool {
         let mut inner = self.write();
         if let Some(known) = inner.objects.get(&object.key) {
-            if known.raw.metadata.uid == object.raw.metadata.uid && known.version() >= object.version() {
+            if known.version() >= object.version() {
                 return false;
             }
             let known = known.clone();
@@ -136,6 +143,15 @@ impl Index {
         inner.link(&object);
         inner.objects.insert(object.key.clone(), Arc::new(object));
         true
+    }
+
+    /// Takes in what the API server answered to a write of ours. An object that the watch has seen go meanwhile, or come
+    /// anew, stays as the watch says.
+    pub fn refresh(&self, object: Object) {
+        let known = self.get(&object.key);
+        if known.is_some_and(|known| known.raw.metadata.uid == object.raw.metadata.uid) {
+            self.upsert(object);
+        }
     }
 
     /// Drops an object.
@@ -189,7 +205,8 @@ impl Index {
         self.read().arm_id(object)
     }
 
-    /// The objects that stand for an ARM id, oldest first. The first has the claim.
+    /// The objects that stand for an ARM id. The first has the claim: one that has written there already, else the
+    /// oldest.
     pub fn claimants(&self, arm_id: &str) -> Vec<Key> {
         let inner = self.read();
         let arm_id = arm_id.to_lowercase();
@@ -202,7 +219,7 @@ impl Index {
             .filter_map(|key| inner.objects.get(key))
             .filter(|object| inner.arm_id(object).as_ref() == Some(&arm_id))
             .collect();
-        found.sort_by(|a, b| a.age_order().cmp(&b.age_order()));
+        found.sort_by(|a, b| a.claim_order().cmp(&b.claim_order()));
         found.into_iter().map(|object| object.key.clone()).collect()
     }
 

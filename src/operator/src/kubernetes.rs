@@ -104,7 +104,7 @@ pub async fn write_status(ctx: &Context, object: &Arc<Object>, status: &Value) -
 /// Puts what the API server answered into the index, so that the next look doesn't start from older knowledge.
 fn keep(ctx: &Context, object: &Object, written: DynamicObject) -> Arc<Object> {
     let written = Object::new(object.key.kind, written);
-    ctx.index.upsert(written.clone());
+    ctx.index.refresh(written.clone());
     Arc::new(written)
 }
 

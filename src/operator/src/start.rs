@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use azureml_arm::{Budget, BudgetConfig, Cloud, HttpClient};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,6 +92,7 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
         instance: std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()),
     };
     Ok(Context {
+        started_at: Timestamp::now(),
         owner_id: owner_id(&client, &settings).await?,
         http: HttpClient::new()?,
         budget: Budget::new(BudgetConfig::with_share(settings.arm_budget_share)?),

@@ -1,5 +1,6 @@
 //! One look at a Workspace: its credential, its connection to Azure, its health; and its deletion, after its dependents'.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::context::Context;
+use crate::engine::request;
 use crate::failure::{Problem, ProblemKind};
 use crate::index::{Key, Object};
 use crate::kubernetes;
@@ -50,6 +51,12 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Erro
         return report_in_use(ctx, &object, status, &waiting, problem.as_ref()).await;
     }
     let object = if object.has_finalizer() { object } else { kubernetes::add_finalizer(ctx, &object).await? };
+    let mut status = status;
+    let named = spec.credential_ref.as_ref().map(|reference| reference.name.clone());
+    if let Some(before) = status.held_secret.take().filter(|before| named.as_ref() != Some(before)) {
+        let_go(ctx, key, &before).await?;
+    }
+    status.held_secret = named;
     let connected = keep_connected(ctx, key, &spec).await?;
     report(ctx, &object, &spec, status, connected).await
 }
@@ -147,7 +154,10 @@ async fn report(
         if let Some(computes) = source.view().computes {
             status.computes = u32::try_from(computes.len()).ok();
         }
-        answer_request(ctx, object, source, &mut status);
+        let before = status.last_handled_reconcile_at.as_deref();
+        if let Some(asked) = request::answer(ctx, object, source, before) {
+            status.last_handled_reconcile_at = Some(asked);
+        }
     }
     write(ctx, object, status, wanted).await?;
     // The Secret is read again every interval.
@@ -258,31 +268,6 @@ async fn write(
     Ok(())
 }
 
-/// Acts on the reconcile annotation: reads Azure at once, and echoes the value when that has been seen.
-fn answer_request(ctx: &Context, object: &Object, source: &Source, status: &mut WorkspaceStatus) {
-    let Some(asked) = object.annotation(azureml_api::RECONCILE_ANNOTATION) else { return };
-    if status.last_handled_reconcile_at.as_deref() == Some(asked) {
-        return;
-    }
-    let mut since = Instant::now();
-    let mut fresh = false;
-    ctx.scratches.update(&object.key, |scratch| match &scratch.asked {
-        Some((value, at)) if value == asked => since = *at,
-        _ => {
-            scratch.asked = Some((asked.to_owned(), since));
-            fresh = true;
-        }
-    });
-    if fresh {
-        source.hurry();
-    }
-    if source.view().started.is_some_and(|started| started > since) {
-        status.last_handled_reconcile_at = Some(asked.to_owned());
-    } else {
-        ctx.queue.add_at(object.key.clone(), Instant::now() + Duration::from_secs(1));
-    }
-}
-
 async fn report_in_use(
     ctx: &Arc<Context>,
     object: &Arc<Object>,
@@ -304,18 +289,31 @@ async fn report_in_use(
     Ok(Next::After(IN_USE))
 }
 
-/// The Workspace goes: its Secret is let go unless another Workspace uses it, then the finalizer.
+/// The Workspace goes: its Secret is let go unless another Workspace needs it, then the finalizer.
 async fn release(ctx: &Arc<Context>, object: &Arc<Object>, spec: &WorkspaceSpec) -> Result<Next, kube::Error> {
     ctx.connections.close(&object.key);
-    if let Some(reference) = &spec.credential_ref {
-        let others = ctx.index.users_of_secret(&object.key.namespace, &reference.name);
-        if others.iter().all(|other| *other == object.key) {
-            let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &object.key.namespace);
-            if let Some(secret) = api.get_opt(&reference.name).await? {
-                kubernetes::hold_secret(ctx, &secret, false).await?;
-            }
-        }
+    let held = status_of(object).ok().and_then(|status| status.held_secret);
+    let named = spec.credential_ref.as_ref().map(|reference| reference.name.clone());
+    for secret in held.into_iter().chain(named).collect::<BTreeSet<_>>() {
+        let_go(ctx, &object.key, &secret).await?;
     }
     kubernetes::remove_finalizer(ctx, object).await?;
     Ok(Next::OnChange)
+}
+
+/// Lets a Secret go that this Workspace no longer needs, unless another one does. Two that go at the same time may both let
+/// it go, which is harmless.
+async fn let_go(ctx: &Context, workspace: &Key, secret: &str) -> Result<(), kube::Error> {
+    let needs = |other: &Key| {
+        let leaving = ctx.index.get(other).is_none_or(|object| object.is_deleting());
+        other != workspace && (!leaving || !dependents(ctx, other).is_empty())
+    };
+    if ctx.index.users_of_secret(&workspace.namespace, secret).iter().any(needs) {
+        return Ok(());
+    }
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &workspace.namespace);
+    match api.get_opt(secret).await? {
+        Some(secret) => kubernetes::hold_secret(ctx, &secret, false).await,
+        None => Ok(()),
+    }
 }

@@ -101,7 +101,13 @@ fn each_row_of_the_table() {
             &there,
             "Ready=True/Available InSync=True/AsPlanned",
         ),
-        ("failed, nothing to do", &none, failed, &there, "Ready=False/ProvisioningFailed InSync=True/AsPlanned"),
+        (
+            "failed, nothing to do",
+            &none,
+            failed,
+            &there,
+            "Ready=False/ProvisioningFailed Stalled=True/ProvisioningFailed InSync=True/AsPlanned",
+        ),
         (
             "first creation",
             &none,

@@ -6,7 +6,7 @@ use azureml_api::status::Verb;
 
 use crate::input::{Input, Observed};
 use crate::operation::{Judgement, judge, provisioning_state};
-use crate::ownership::{Ownership, accepted_creation, ownership, written};
+use crate::ownership::{Ownership, ownership, written};
 use crate::plan::{Action, Plan, Step};
 
 /// Plans the deletion. The finalizer goes (`Action::Release`) only when the policies leave the resource alone, when it
@@ -33,9 +33,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         }
         _ => without_operation(input),
     };
-    if let Some(Judgement::Failed(failure)) = &judgement {
-        plan.failure = Some(failure.clone());
-    }
+    plan.failure = judgement.as_ref().and_then(Judgement::failure);
     plan.judgement = judgement;
     plan
 }
@@ -45,7 +43,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
 fn may_delete_now(input: &Input<'_>) -> bool {
     let Observed::Present { live, .. } = &input.observed else { return false };
     let operation = input.memory.operation;
-    if accepted_creation(operation) {
+    if operation.is_some_and(|operation| operation.verb == Verb::Create) {
         return ownership(input.owner, input.id, written(input.memory), live) != Ownership::Nobodys;
     }
     operation.is_none_or(|operation| operation.verb != Verb::Delete)

@@ -102,11 +102,19 @@ fn plain(input: &Input<'_>, field: &'static Field, live: &Value) -> Option<Field
     })
 }
 
+/// The id of the key that a hash was made with, before its colon. Hashes of different keys can't be compared.
+fn key_of(hash: &str) -> &str {
+    hash.split_once(':').map_or("", |(key, _)| key)
+}
+
 /// A write-only value differs when its hash isn't the one that was last written. Without such a hash nothing is known,
 /// so it is left alone, unless the manifest that was applied last didn't have the field at all.
 fn hashed(input: &Input<'_>, field: &'static Field) -> Option<FieldChange> {
     let before = input.memory.applied.and_then(|applied| applied.hashes.get(field.manifest));
     let now = input.hashes.get(field.manifest);
+    if before.zip(now).is_some_and(|(before, now)| key_of(before) != key_of(now)) {
+        return None;
+    }
     let wanted = lookup(input.manifest, field.manifest).is_some();
     let added = input.memory.applied.is_some_and(|applied| applied.generation.is_some())
         && !was_managed(input.memory.applied, field.manifest);

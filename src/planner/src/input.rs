@@ -39,6 +39,9 @@ pub struct Input<'a> {
     pub take_over_from: Option<&'a str>,
     /// The time.
     pub now: Timestamp,
+    /// Since when this process has been looking. An intent of before may have been sent right up to then, so its window
+    /// begins no earlier.
+    pub running_since: Timestamp,
     /// How long Azure may answer with old data after a write.
     pub consistency_window: Duration,
 }

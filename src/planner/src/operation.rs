@@ -24,8 +24,10 @@ pub enum Judgement {
     },
     /// Azure failed it.
     Failed(Failure),
-    /// It never took effect, or its effect is gone, and Azure says no more: as if it had not been begun.
+    /// It never took effect: as if it had not been begun.
     Forgotten,
+    /// Azure accepted it, nothing came of it, and Azure says no more.
+    Lost,
 }
 
 /// States in which Azure is still at work.
@@ -40,7 +42,7 @@ pub fn provisioning_state(live: &Value) -> &str {
 
 /// Judges the write under way from what Azure shows. `changes` is what still differs from the manifest.
 pub fn judge(input: &Input<'_>, operation: &Operation, changes: &[FieldChange]) -> Judgement {
-    let young = age(operation, input.now) < input.consistency_window.as_secs();
+    let young = is_young(input, operation);
     match (&input.observed, operation.verb) {
         (Observed::Unknown, _) => ongoing(operation, "Azure has not been seen since"),
         (Observed::Absent | Observed::Gone, Verb::Delete) => Judgement::Done { not_honoured: Vec::new() },
@@ -53,7 +55,17 @@ pub fn judge(input: &Input<'_>, operation: &Operation, changes: &[FieldChange]) 
     }
 }
 
-/// Whole seconds since the write was intended.
+/// Whether Azure may still answer with data from before the write.
+pub fn is_young(input: &Input<'_>, operation: &Operation) -> bool {
+    let since = match operation.phase {
+        Phase::Intended => operation.started_at.0.max(input.running_since),
+        Phase::Running => operation.started_at.0,
+    };
+    let passed = u64::try_from(input.now.as_second() - since.as_second()).unwrap_or(0);
+    passed < input.consistency_window.as_secs()
+}
+
+/// Whole seconds since the write was intended or, once Azure has accepted it, accepted.
 pub fn age(operation: &Operation, now: Timestamp) -> u64 {
     u64::try_from(now.as_second() - operation.started_at.0.as_second()).unwrap_or(0)
 }
@@ -83,9 +95,7 @@ fn absent(input: &Input<'_>, operation: &Operation, young: bool) -> Judgement {
         }
         (Phase::Running, Some(OperationDetail::Running)) => ongoing(operation, unseen),
         (Phase::Running, Some(OperationDetail::Failed(failure))) => Judgement::Failed(failure.clone()),
-        (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => {
-            Judgement::Forgotten
-        }
+        (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => Judgement::Lost,
     }
 }
 
@@ -97,9 +107,7 @@ fn delete_still_there(input: &Input<'_>, operation: &Operation, live: &Value, yo
         (Phase::Running, None) if operation.url.is_some() => Judgement::DetailNeeded(reason(operation), still),
         (Phase::Running, Some(OperationDetail::Running)) => ongoing(operation, &still),
         (Phase::Running, Some(OperationDetail::Failed(failure))) => Judgement::Failed(failure.clone()),
-        (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => {
-            Judgement::Forgotten
-        }
+        (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => Judgement::Lost,
     }
 }
 
@@ -153,5 +161,22 @@ fn ended(
                 .map(|change| (change.path.clone(), change.from.clone()))
                 .collect(),
         },
+    }
+}
+
+impl Judgement {
+    /// The failure that it stands for, if it does.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure.clone()),
+            Self::Lost => Some(Failure {
+                reason: Reason::OperationFailed,
+                message:
+                    "Azure accepted the write, nothing came of it, and Azure doesn't say why: look at the activity \
+                          log of the resource group. It is tried again by itself"
+                        .to_owned(),
+            }),
+            Self::Ongoing(..) | Self::DetailNeeded(..) | Self::Done { .. } | Self::Forgotten => None,
+        }
     }
 }

@@ -242,13 +242,11 @@ fn judged(input: &Input<'_>, judgement: Judgement, changes: Vec<FieldChange>) ->
         Judgement::DetailNeeded(reason, message) => {
             Plan::new(Action::Wait, vec![Step::WaitForDetail(*reason, message.clone())])
         }
-        Judgement::Failed(_) | Judgement::Forgotten | Judgement::Done { .. } => {
+        Judgement::Failed(_) | Judgement::Lost | Judgement::Forgotten | Judgement::Done { .. } => {
             absent(&Input { memory: crate::Memory { operation: None, ..input.memory }, ..input.clone() })
         }
     };
-    if let Judgement::Failed(failure) = &judgement {
-        plan.failure = Some(failure.clone());
-    }
+    plan.failure = plan.failure.or(judgement.failure());
     if plan.changes.is_empty() {
         plan.changes = changes;
     }
@@ -315,7 +313,7 @@ fn billed(input: &Input<'_>) -> Option<String> {
 
 fn present(input: &Input<'_>, live: &Value) -> Plan {
     if let Some(refusal) = refuse_others(input, live) {
-        return refusal;
+        return refused(input, refusal);
     }
     let changes = diff::diff(input, live);
     let mut judgement = None;
@@ -335,6 +333,15 @@ fn present(input: &Input<'_>, live: &Value) -> Plan {
     let mut plan = settled(input, live, changes, judgement.as_ref());
     plan.judgement = judgement;
     plan
+}
+
+/// What isn't ours isn't touched; a write of ours that was under way still has to end.
+fn refused(input: &Input<'_>, refusal: Plan) -> Plan {
+    let Some(operation) = input.memory.operation else { return refusal };
+    match judge(input, operation, &[]) {
+        open @ (Judgement::Ongoing(..) | Judgement::DetailNeeded(..)) => judged(input, open, Vec::new()),
+        _ => Plan { judgement: Some(Judgement::Forgotten), ..refusal },
+    }
 }
 
 /// Refuses what isn't ours to touch. Observed objects look at anything.
@@ -371,11 +378,12 @@ fn refuse_others(input: &Input<'_>, live: &Value) -> Option<Plan> {
 /// The plan for a resource that is ours (or observed), with no write under way.
 fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement: Option<&Judgement>) -> Plan {
     let (changes, not_honoured) = honoured(input, changes, judgement);
-    let failure = match (&input.observed, judgement) {
-        (_, Some(Judgement::Failed(failure))) => Some(failure.clone()),
-        (Observed::Present { failure, .. }, _) => failure.clone(),
+    let changes = without_tags_at_a_secrets_cost(input, live, changes);
+    let shown = match &input.observed {
+        Observed::Present { failure, .. } => failure.clone(),
         _ => None,
     };
+    let failure = judgement.and_then(Judgement::failure).or(shown);
     let applied = input.memory.applied.is_some_and(|applied| is_applied(input, applied));
     let finished = matches!(judgement, Some(Judgement::Done { .. }));
     // Nobody sees a write-only value in Azure: when it differs, the Secret has changed.
@@ -510,6 +518,15 @@ fn in_place(input: &Input<'_>, live: &Value, changes: &[FieldChange]) -> Plan {
     }
     plan.side_effects.extend(billed(input).filter(|_| changes.iter().any(|c| c.path == "spec.scale.minNodes")));
     plan
+}
+
+/// Our own tags are no reason to wipe a secret: where only a PUT could put them and it would, ownership stays in status.
+fn without_tags_at_a_secrets_cost(input: &Input<'_>, live: &Value, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
+    if secret_at_risk(input, live).is_some() {
+        let own = input.owner.tags().map(|(key, _)| format!("spec.tags[{key}]"));
+        changes.retain(|change| !own.contains(&change.path) || change.in_azure == Presence::Shown);
+    }
+    changes
 }
 
 /// A PUT without the account's credentials would wipe them. Azure never gives them back, so an account's name, or an

@@ -127,6 +127,9 @@ fn apply(ctx: &Context, object: Object) {
     }
     let Some(after) = ctx.index.get(&key) else { return };
     // Our own status writes come back as events; they are no news.
+    if before.as_ref().is_some_and(|before| before.raw.metadata.uid != after.raw.metadata.uid) {
+        ctx.scratches.forget(&key);
+    }
     let news = before.as_ref().is_none_or(|before| signature(before) != signature(&after));
     if news {
         ctx.queue.add(key.clone());

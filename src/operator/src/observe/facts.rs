@@ -59,9 +59,12 @@ impl Facts {
                 known.asking.push(key.clone());
                 return Sizes::Pending;
             }
-            if known.until > now {
-                return known.sizes.clone();
+            if known.until <= now {
+                // What was known stands until it has been read again.
+                known.until = now + AGAIN;
+                tokio::spawn(self.clone().read(client.clone(), id));
             }
+            return known.sizes.clone();
         }
         regions.insert(id.clone(), Region { sizes: Sizes::Pending, until: now, asking: vec![key.clone()] });
         tokio::spawn(self.clone().read(client.clone(), id));

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use azureml_api::ML_API_VERSION;
+use azureml_api::condition::Reason;
 use azureml_arm::{ArmClient, ArmError, Claim, ErrorKind, OperationKind, Permit, Priority, ResourceId};
 use azureml_planner::Observed;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::failure;
+use crate::failure::{self, Problem};
 use crate::index::Key;
 use crate::observe::source::View;
 
+/// Longest wait for a turn to read.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// api-version of Microsoft.Resources for subscriptions.
 const SUBSCRIPTIONS_API_VERSION: &str = "2022-12-01";
 
@@ -50,29 +53,39 @@ pub async fn read(client: &ArmClient, id: &str, permit: Permit) -> Result<Observ
 ///
 /// # Errors
 /// When one of the reads fails in a way that proves nothing.
-pub async fn prove_gone(client: &ArmClient, id: &ResourceId, key: &Key) -> Result<Observed, ArmError> {
-    let observed = read(client, id.as_str(), admit(client, id, key).await).await?;
+pub async fn prove_gone(client: &ArmClient, id: &ResourceId, key: &Key) -> Result<Observed, Problem> {
+    let told = |error: ArmError| Problem::of_read(&error);
+    let observed = read(client, id.as_str(), admit(client, id, key).await?).await.map_err(told)?;
     if observed != Observed::Absent {
         return Ok(observed);
     }
     let Some(workspace) = id.parent() else { return Ok(Observed::Absent) };
-    match client.get(workspace.as_str(), ML_API_VERSION, admit(client, id, key).await).await {
+    match client.get(workspace.as_str(), ML_API_VERSION, admit(client, id, key).await?).await {
         Ok(_) => return Ok(Observed::Gone),
         Err(error) if is_absent(&error) => {}
-        Err(error) => return Err(error),
+        Err(error) => return Err(told(error)),
     }
     let subscription = format!("/subscriptions/{}", id.subscription());
-    client.get(&subscription, SUBSCRIPTIONS_API_VERSION, admit(client, id, key).await).await?;
+    let permit = admit(client, id, key).await?;
+    client.get(&subscription, SUBSCRIPTIONS_API_VERSION, permit).await.map_err(told)?;
     Ok(Observed::Gone)
 }
 
-fn is_absent(error: &ArmError) -> bool {
+/// Whether Azure says in so many words that something isn't there.
+pub fn is_absent(error: &ArmError) -> bool {
     error.status == Some(404)
         && matches!(error.kind, ErrorKind::NotFound | ErrorKind::ParentNotFound | ErrorKind::ResourceGroupNotFound)
 }
 
-async fn admit(client: &ArmClient, id: &ResourceId, key: &Key) -> Permit {
-    client.budget().admit(read_claim(client, id, key)).await
+/// A turn to read, if it comes soon: a worker isn't kept waiting while a bucket is dry.
+///
+/// # Errors
+/// When it doesn't; the object is looked at again later.
+pub async fn admit(client: &ArmClient, id: &ResourceId, key: &Key) -> Result<Permit, Problem> {
+    let turn = client.budget().admit(read_claim(client, id, key));
+    tokio::time::timeout(LONGEST_TURN, turn).await.map_err(|_| {
+        Problem::unseen(Reason::WaitingForBudget, "reads wait their turn: Azure Resource Manager's request limits bind")
+    })
 }
 
 /// A claim for one read.

@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::observe::live::is_absent;
+
 /// How often the workspace's own properties are read again.
 const WORKSPACE_PERIOD: Duration = Duration::from_secs(3600);
 /// Intervals after which an item that the list shows without its properties is read by itself.
@@ -70,8 +72,8 @@ pub trait Listener: Send + Sync {
 /// A source.
 pub struct Source {
     workspace: ResourceId,
-    client: RwLock<ArmClient>,
-    interval: RwLock<Duration>,
+    client: ArmClient,
+    interval: Duration,
     fastest: Duration,
     view: RwLock<View>,
     busy: Mutex<HashMap<String, Instant>>,
@@ -100,8 +102,8 @@ impl Source {
     ) -> Arc<Self> {
         let source = Arc::new(Self {
             workspace,
-            client: RwLock::new(client),
-            interval: RwLock::new(interval),
+            client,
+            interval,
             fastest: fastest.min(interval),
             view: RwLock::default(),
             busy: Mutex::default(),
@@ -120,8 +122,8 @@ impl Source {
     }
 
     /// The client that it reads with.
-    pub fn client(&self) -> ArmClient {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn client(&self) -> &ArmClient {
+        &self.client
     }
 
     /// The workspace's ARM id.
@@ -131,14 +133,7 @@ impl Source {
 
     /// The period when nothing is under way.
     pub fn interval(&self) -> Duration {
-        *self.interval.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes another client (a rotated secret) and interval, and reads at once where the last read failed.
-    pub fn update(&self, client: ArmClient, interval: Duration) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-        *self.interval.write().unwrap_or_else(PoisonError::into_inner) = interval;
-        self.hurry();
+        self.interval
     }
 
     /// Why what is known is too old, if it is. Right after the start nothing is.
@@ -307,6 +302,7 @@ impl Source {
     /// Reads by itself, slowly, each wanted item that the list shows without its properties.
     async fn complete(&self, computes: &mut HashMap<String, Arc<Value>>, reader: &mut Reader) -> Result<(), ArmError> {
         reader.details.retain(|name, _| computes.contains_key(name));
+        let mut gone = Vec::new();
         for (name, item) in computes.iter_mut() {
             let id = self.id_of(name);
             if lookup(item, "properties.properties").is_some() || !self.listener.is_wanted(&id) {
@@ -322,13 +318,22 @@ impl Source {
                 None => {
                     let client = self.client();
                     let permit = client.budget().admit(self.claim()).await;
-                    let detail = Arc::new(client.get(&id, ML_API_VERSION, permit).await?.body);
+                    let read = match client.get(&id, ML_API_VERSION, permit).await {
+                        Err(error) if is_absent(&error) => {
+                            // It went between the list and this read.
+                            gone.push(name.clone());
+                            continue;
+                        }
+                        read => read?,
+                    };
+                    let detail = Arc::new(read.body);
                     reader.details.insert(name.clone(), (Instant::now(), item.clone(), detail.clone()));
                     detail
                 }
             };
             *item = detail;
         }
+        gone.iter().for_each(|name| drop(computes.remove(name)));
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use azureml_api::common::ManagementPolicy;
 use azureml_api::condition::Reason;
 use azureml_api::registry::{Common, Kind};
 use azureml_api::status::TargetStatus;
+use azureml_api::workspace::WorkspaceSpec;
 use azureml_arm::ResourceId;
 use azureml_planner::input::OperationDetail;
 use azureml_planner::plan::{Action, Plan, Step};
@@ -20,10 +21,10 @@ use azureml_planner::{Facts, Input, Lifecycle, Memory, Observed, Owner, operatio
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::failure::{Problem, ProblemKind};
+use crate::engine::request;
+use crate::failure::Problem;
 use crate::index::{Key, Object};
 use crate::kubernetes;
 use crate::resolve::secrets::Secrets;
@@ -41,8 +42,8 @@ pub enum Next {
 
 /// Intervals after which an object is looked at from memory though nothing changed.
 const SLOW_INTERVALS: u32 = 10;
-/// How soon an object whose Workspace isn't connected is looked at again, if nothing wakes it before.
-const UNCONNECTED: Duration = Duration::from_secs(300);
+/// How soon an object without a Workspace is looked at again, if nothing wakes it before.
+const ALONE: Duration = Duration::from_secs(300);
 
 /// One object while it is looked at.
 struct Target<'a> {
@@ -148,6 +149,7 @@ impl<'a> Target<'a> {
             approved: self.object.annotation(azureml_api::APPROVE_ANNOTATION),
             take_over_from: self.object.annotation(azureml_api::TAKE_OVER_ANNOTATION),
             now: self.now,
+            running_since: self.ctx.started_at,
             consistency_window: self.ctx.settings.consistency_window,
         }
     }
@@ -159,13 +161,9 @@ impl<'a> Target<'a> {
         }
         let place = match self.resolve().await {
             Ok(place) => place,
-            Err(ResolveError::Problem(problem))
-                if problem.reason == Reason::NameClaimed && self.object.is_deleting() =>
-            {
-                return self.release().await;
-            }
             Err(ResolveError::Problem(problem)) => {
-                return self.report(None, &Observed::Unknown, Some(problem), None, Next::After(UNCONNECTED)).await;
+                let next = Next::After(self.interval());
+                return self.report(None, &Observed::Unknown, Some(problem), None, next).await;
             }
             Err(ResolveError::Kubernetes(error)) => return Err(error),
         };
@@ -183,9 +181,9 @@ impl<'a> Target<'a> {
     async fn resolve(&mut self) -> Result<Place, ResolveError> {
         let place = resolve::workspace::resolve(self.ctx, &self.object)?;
         let arm_id = format!("{}/computes/{}", place.workspace_id, self.object.azure_name());
-        self.claim(&arm_id)?;
         self.same_workspace(&arm_id)?;
         if !self.object.is_deleting() {
+            self.claim(&arm_id)?;
             self.id = arm_id;
             self.secrets = resolve::secrets::resolve(
                 self.ctx,
@@ -201,15 +199,16 @@ impl<'a> Target<'a> {
         Ok(place)
     }
 
-    /// One object a resource: the oldest has it.
+    /// One object a resource: who has written there, else the oldest. Observing asks nobody, and deletion goes by the
+    /// owner's tag.
     fn claim(&self, arm_id: &str) -> Result<(), Problem> {
+        if !self.manages() {
+            return Ok(());
+        }
         match self.ctx.index.claimants(arm_id).into_iter().next() {
             Some(first) if first != *self.key() => Err(Problem::stalled(
                 Reason::NameClaimed,
-                format!(
-                    "{first} is older and stands for the same {} {arm_id}: delete one of the two",
-                    self.kind.table.noun
-                ),
+                format!("{first} already stands for the same {} {arm_id}: delete one of the two", self.kind.table.noun),
             )),
             _ => Ok(()),
         }
@@ -253,12 +252,29 @@ impl<'a> Target<'a> {
             return self.release().await;
         }
         self.remember(&observed, &plan);
+        self.keep_finalizer().await?;
         if plan.writes() && plan.hold.is_none() {
             return self.write(place, observed, plan).await;
         }
         self.mark_overdue(&mut plan);
         let next = self.next(&plan, &place);
         self.report(Some(&plan), &observed, None, Some(&place), next).await
+    }
+
+    /// Whoever replaced the object may have dropped the finalizer; without it a deletion would leave Azure behind.
+    async fn keep_finalizer(&mut self) -> Result<(), kube::Error> {
+        let written = self.status.operation.is_some() || self.status.applied.is_some();
+        if written && self.manages() && self.lifecycle() == Lifecycle::Wanted && !self.object.has_finalizer() {
+            self.object = kubernetes::add_finalizer(self.ctx, &self.object).await?;
+        }
+        Ok(())
+    }
+
+    /// The interval of the Workspace, connected or not.
+    fn interval(&self) -> Duration {
+        let workspace = self.object.workspace().and_then(|key| self.ctx.index.get(&key));
+        let spec = workspace.and_then(|workspace| WorkspaceSpec::deserialize(workspace.spec()).ok());
+        spec.map_or(ALONE, |spec| Duration::from_secs(spec.observe_interval_seconds()))
     }
 
     fn next(&self, plan: &Plan, place: &Place) -> Next {
@@ -276,9 +292,8 @@ impl<'a> Target<'a> {
         if let Some(Step::Wait(reason, message)) = plan.steps.first_mut() {
             *reason = Reason::OperationOverdue;
             *message = format!(
-                "{:?} has been under way for {} min ({message}): look at the resource in Azure",
-                under_way.verb,
-                age / 60
+                "{:?} has been under way since {} ({message}): look at the resource in Azure",
+                under_way.verb, under_way.started_at.0
             );
         }
     }
@@ -300,36 +315,11 @@ impl<'a> Target<'a> {
         self.common.policies.management_policy == ManagementPolicy::Manage
     }
 
-    /// Whether the reconcile annotation asks for a look that hasn't happened yet.
-    fn requested(&self) -> Option<&str> {
-        let asked = self.object.annotation(azureml_api::RECONCILE_ANNOTATION)?;
-        (self.status.last_handled_reconcile_at.as_deref() != Some(asked)).then_some(asked)
-    }
-
-    /// Acts on the reconcile annotation: reads Azure at once, and echoes the value when that has been seen.
+    /// Acts on the reconcile annotation.
     fn answer_request(&mut self, place: &Place) {
-        let Some(asked) = self.requested().map(str::to_owned) else { return };
-        let mut since = Instant::now();
-        let mut fresh = false;
-        self.ctx.scratches.update(self.key(), |scratch| match &scratch.asked {
-            Some((value, at)) if *value == asked => since = *at,
-            _ => {
-                scratch.asked = Some((asked.clone(), since));
-                scratch.attempt = None;
-                fresh = true;
-            }
-        });
-        if fresh {
-            place.source.hurry();
-        }
-        if place.source.view().started.is_some_and(|started| started > since) {
+        let before = self.status.last_handled_reconcile_at.as_deref();
+        if let Some(asked) = request::answer(self.ctx, &self.object, &place.source, before) {
             self.status.last_handled_reconcile_at = Some(asked);
-        } else {
-            self.ctx.queue.add_at(self.key().clone(), Instant::now() + Duration::from_secs(1));
         }
-    }
-
-    fn is_unseen(problem: &Problem) -> bool {
-        problem.kind == ProblemKind::Unseen
     }
 }

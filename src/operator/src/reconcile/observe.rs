@@ -10,7 +10,7 @@ use azureml_planner::{Lifecycle, Observed};
 use serde_json::Value;
 
 use super::Target;
-use crate::failure::{self, Problem};
+use crate::failure::{self, Problem, ProblemKind};
 use crate::observe::facts::Sizes;
 use crate::observe::live;
 use crate::report::status;
@@ -30,7 +30,7 @@ impl Target<'_> {
                 return Ok(Observed::Absent);
             }
             // What was seen before stands until it is stale, unless nothing can come of it.
-            if !Self::is_unseen(&problem) || place.source.staleness().is_some() {
+            if problem.kind != ProblemKind::Unseen || place.source.staleness().is_some() {
                 return Err(problem);
             }
         }
@@ -45,7 +45,8 @@ impl Target<'_> {
         Ok(live::from_view(&view, self.object.azure_name(), last_write, place.source.interval()))
     }
 
-    /// A workspace of the same name with another id is another workspace: what lived in the old one went with it.
+    /// A workspace of the same name with another id is another workspace: what lived in the old one went with it, and what
+    /// was under way there ends nowhere.
     fn forget_a_lost_world(&mut self) {
         let lost = self.status.azure.as_ref().is_some_and(|azure| {
             azure.workspace_id.is_some()
@@ -53,8 +54,6 @@ impl Target<'_> {
                 && azure.workspace_id != self.facts.workspace_id
         });
         if lost && self.lifecycle() == Lifecycle::Wanted {
-            self.status.azure = None;
-            self.status.applied = None;
             self.status.operation = None;
         }
     }
@@ -68,8 +67,8 @@ impl Target<'_> {
     async fn read_alone(&self, place: &Place) -> Result<Observed, Problem> {
         let id = self.resource_id()?;
         let client = place.source.client();
-        let permit = client.budget().admit(live::read_claim(&client, &id, self.key())).await;
-        live::read(&client, id.as_str(), permit).await.map_err(|error| Problem::of_read(&error))
+        let permit = live::admit(client, &id, self.key()).await?;
+        live::read(client, id.as_str(), permit).await.map_err(|error| Problem::of_read(&error))
     }
 
     /// A closer look where the plan needs one: the operation's own URL, or the proof that something is gone. `None` when
@@ -86,8 +85,7 @@ impl Target<'_> {
             }
             Some(Step::ProveGone) => {
                 let id = self.resource_id()?;
-                let proven = live::prove_gone(&place.source.client(), &id, self.key()).await;
-                proven.map(|observed| Some(Some(observed))).map_err(|error| Problem::of_read(&error))
+                live::prove_gone(place.source.client(), &id, self.key()).await.map(|observed| Some(Some(observed)))
             }
             _ if plan.creates() => Ok(self.learn_sizes(place).then_some(None)),
             _ => Ok(None),
@@ -99,7 +97,7 @@ impl Target<'_> {
         let text = self.status.operation.as_ref().and_then(|operation| operation.url.as_deref()).unwrap_or_default();
         let Ok(url) = OperationUrl::parse(text, client.cloud()) else { return Ok(OperationDetail::NotAvailable) };
         let id = self.resource_id()?;
-        let permit = client.budget().admit(live::read_claim(&client, &id, self.key())).await;
+        let permit = live::admit(client, &id, self.key()).await?;
         match client.operation(&url, permit).await {
             Ok(OperationStatus::Running { .. }) => Ok(OperationDetail::Running),
             Ok(OperationStatus::Succeeded) => Ok(OperationDetail::Succeeded),
@@ -115,7 +113,7 @@ impl Target<'_> {
     fn learn_sizes(&mut self, place: &Place) -> bool {
         let Some(region) = self.region() else { return false };
         let subscription = place.source.workspace().subscription().to_owned();
-        match self.ctx.facts.sizes(&place.source.client(), &subscription, &region, self.key()) {
+        match self.ctx.facts.sizes(place.source.client(), &subscription, &region, self.key()) {
             Sizes::Known(names) => {
                 self.facts.vm_sizes = Some(names.to_vec());
                 true
@@ -128,7 +126,7 @@ impl Target<'_> {
     pub(super) fn sizes_pending(&self, place: &Place) -> bool {
         let Some(region) = self.region() else { return false };
         let subscription = place.source.workspace().subscription().to_owned();
-        self.ctx.facts.sizes(&place.source.client(), &subscription, &region, self.key()) == Sizes::Pending
+        self.ctx.facts.sizes(place.source.client(), &subscription, &region, self.key()) == Sizes::Pending
     }
 
     /// The region that the resource is in.

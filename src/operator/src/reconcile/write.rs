@@ -1,10 +1,11 @@
 //! Write: one step of the plan, after its turn has come, on what Azure has at that moment, with the intent recorded.
 
-use azureml_api::condition::Reason;
+use azureml_api::condition::{Reason, whole_second};
 use azureml_api::status::{Operation, Origin, Phase, Verb};
 use azureml_arm::{Admission, ErrorKind, Permit, Response};
-use azureml_planner::Observed;
 use azureml_planner::plan::{Plan, Step};
+use azureml_planner::{Lifecycle, Observed};
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Next, Target};
@@ -39,7 +40,7 @@ impl Target<'_> {
         let turn = match self.take_turn(&place, verb, &plan) {
             Ok(Ok(turn)) => turn,
             Ok(Err(expected)) => {
-                let message = format!("the write's turn comes in about {} s", expected.as_secs().max(1));
+                let message = "the write waits its turn: Azure Resource Manager's request limits bind".to_owned();
                 let step = Step::Wait(Reason::WaitingForBudget, message);
                 let waiting = Plan { steps: vec![step], action: azureml_planner::Action::Wait, ..plan };
                 let next = Next::After(expected.max(place.source.interval()));
@@ -56,7 +57,7 @@ impl Target<'_> {
     /// The plan is made once more on what Azure has right now; only if that still writes, it is written.
     async fn write_on_fresh_knowledge(mut self, place: Place, before: Plan, turn: Turn) -> Result<Next, kube::Error> {
         let client = place.source.client();
-        let fresh = match live::read(&client, &self.id, turn.read).await {
+        let fresh = match live::read(client, &self.id, turn.read).await {
             Ok(fresh) => fresh,
             Err(error) => {
                 let next = self.record_failure(&before.hash, &error, Problem::of_read(&error));
@@ -81,12 +82,18 @@ impl Target<'_> {
             let next = self.next(&plan, &place);
             return self.report(Some(&plan), &fresh, None, Some(&place), next).await;
         };
+        if self.lifecycle() == Lifecycle::Wanted
+            && let Err(problem) = self.claim(&self.id)
+        {
+            let next = self.next(&plan, &place);
+            return self.report(Some(&plan), &fresh, Some(problem), Some(&place), next).await;
+        }
         let operation = apply::intent(&self.input(&fresh), &plan, verb, &self.secrets.hashes);
         self.status.operation = Some(operation);
         let intended = self.render(Some(&plan), &fresh, None, Some(&place));
         self.object = kubernetes::write_status(self.ctx, &self.object, &intended).await?;
         place.source.set_busy(&self.id, true);
-        let outcome = apply::send(&client, &self.id, &step, &self.secrets.values, turn.write).await;
+        let outcome = apply::send(client, &self.id, &step, &self.secrets.values, turn.write).await;
         self.ctx.scratches.update(self.key(), |scratch| scratch.last_write_ended = Some(Instant::now()));
         place.source.hurry();
         self.conclude_write(place, plan, fresh, verb, outcome).await
@@ -103,7 +110,7 @@ impl Target<'_> {
         match outcome {
             Outcome::Accepted(response) => {
                 self.ctx.metrics.acted(self.kind.kind, &format!("{verb:?}"));
-                self.accept(&place, verb, response);
+                self.accept(verb, response);
                 self.tell_of_write(verb, &plan).await;
                 let under_way = Plan { steps: vec![under_way(verb)], action: azureml_planner::Action::Wait, ..plan };
                 let next = Next::After(place.source.interval());
@@ -120,6 +127,10 @@ impl Target<'_> {
                 self.report(Some(&plan), &fresh, Some(problem), Some(&place), next).await
             }
             Outcome::Uncertain(error) => {
+                // A request may take as long as the window: it begins when the answer is lost.
+                if let Some(operation) = &mut self.status.operation {
+                    operation.started_at = whole_second(Timestamp::now());
+                }
                 // The intent stands: its outcome is found out before anything is written again.
                 let problem = Problem::blocked(
                     Reason::Verifying,
@@ -132,10 +143,15 @@ impl Target<'_> {
     }
 
     /// Azure took the write.
-    fn accept(&mut self, place: &Place, verb: Verb, response: Response) {
+    fn accept(&mut self, verb: Verb, response: Response) {
         let url = response.operation.map(|url| url.as_str().to_owned());
-        self.status.operation =
-            self.status.operation.take().map(|intended| Operation { phase: Phase::Running, url, ..intended });
+        let started_at = whole_second(Timestamp::now());
+        self.status.operation = self.status.operation.take().map(|intended| Operation {
+            phase: Phase::Running,
+            url,
+            started_at,
+            ..intended
+        });
         let workspace_id = self.facts.workspace_id.as_deref();
         let table = self.kind.table;
         if matches!(verb, Verb::Create | Verb::Put | Verb::Patch) && response.body.is_object() {
@@ -150,23 +166,19 @@ impl Target<'_> {
             // What was written to an earlier resource of this name says nothing of this one.
             self.status.applied = None;
         }
-        if verb == Verb::Delete && response.status == 204 {
-            // Azure says that there was nothing to delete.
-            place.source.hurry();
-        }
     }
 
     fn take_turn(&self, place: &Place, verb: Verb, plan: &Plan) -> Result<Result<Turn, std::time::Duration>, Problem> {
         let id = self.resource_id()?;
         let client = place.source.client();
         let region = self.region().unwrap_or_default();
-        let write = match apply::admit(&client, &id, &region, self.key(), verb, plan) {
+        let write = match apply::admit(client, &id, &region, self.key(), verb, plan) {
             Ok(permit) => permit,
             Err(expected) => return Ok(Err(expected)),
         };
         let claim = azureml_arm::Claim {
             key: apply::wake_key(self.key(), "read"),
-            ..live::read_claim(&client, &id, self.key())
+            ..live::read_claim(client, &id, self.key())
         };
         Ok(match client.budget().try_admit(&claim) {
             Admission::Granted(read) => Ok(Turn { write, read }),

@@ -33,6 +33,7 @@ pub fn conditions(situation: &Situation<'_>) -> Vec<Wanted> {
     let mut wanted = base(situation);
     if let Some(hold) = situation.plan.and_then(|plan| plan.hold).filter(|_| situation.problem.is_none()) {
         let (condition, reason, message) = hold_words(situation, hold);
+        wanted.retain(|told| told.condition != condition);
         wanted.push(Wanted { condition, truth: Truth::True, reason, message });
     }
     wanted
@@ -83,8 +84,11 @@ fn at_rest(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
         Some(failure) => ready(Truth::False, failure.reason, &failure.message),
         None => ready(Truth::True, Reason::Available, &format!("the {} is provisioned", s.noun)),
     };
+    let mut wanted = vec![ready];
+    wanted.extend(stuck(plan));
     if plan.not_honoured.is_empty() {
-        return vec![ready, in_sync(Truth::True, Reason::AsPlanned, "Azure equals the manifest")];
+        wanted.push(in_sync(Truth::True, Reason::AsPlanned, "Azure equals the manifest"));
+        return wanted;
     }
     let told: Vec<String> = plan
         .not_honoured
@@ -92,7 +96,19 @@ fn at_rest(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
         .map(|(path, wanted, has)| format!("{path}: the manifest says {wanted}, Azure keeps {has}"))
         .collect();
     let message = format!("Azure accepted the write and kept its own values: {}", told.join("; "));
-    vec![ready, in_sync(Truth::False, Reason::NotHonoured, &message)]
+    wanted.push(in_sync(Truth::False, Reason::NotHonoured, &message));
+    wanted
+}
+
+/// A resource in a failed state that the policies leave alone waits for a person.
+fn stuck(plan: &Plan) -> Option<Wanted> {
+    let failure = plan.failure.as_ref()?;
+    Some(Wanted {
+        condition: ConditionType::Stalled,
+        truth: Truth::True,
+        reason: failure.reason,
+        message: failure.message.clone(),
+    })
 }
 
 fn drifted(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
@@ -100,7 +116,10 @@ fn drifted(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
         Some(failure) => ready(Truth::False, failure.reason, &failure.message),
         None => ready(Truth::True, Reason::Available, &format!("the {} is provisioned", s.noun)),
     };
-    vec![ready, in_sync(Truth::False, Reason::Drifted, &change_words(plan))]
+    let mut wanted = vec![ready];
+    wanted.extend(stuck(plan));
+    wanted.push(in_sync(Truth::False, Reason::Drifted, &change_words(plan)));
+    wanted
 }
 
 fn refused(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
@@ -198,14 +217,17 @@ fn sync_under_problem(s: &Situation<'_>, reason: Reason, message: &str) -> Wante
     }
 }
 
+/// Conditions that exist only while True, and that stand while Azure isn't seen.
+const KEPT: [ConditionType; 4] =
+    [ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Paused, ConditionType::AwaitingApproval];
+
 /// Azure can't be seen: what was known stands, until it is too old.
 fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
-    let mut wanted = vec![previous_ready(s, message)];
     if s.lifecycle == Lifecycle::Deleted {
-        wanted.push(reconciling(Reason::Deleting, message));
-        return wanted;
+        return working(s, Reason::Deleting, message);
     }
-    for kept in [ConditionType::Reconciling, ConditionType::Stalled] {
+    let mut wanted = vec![previous_ready(s, message)];
+    for kept in KEPT {
         let old = s.previous.iter().find(|c| c.type_ == kept.as_str());
         wanted.extend(old.map(|old| Wanted {
             condition: kept,

@@ -19,7 +19,7 @@ use crate::report::conditions::{self, Situation};
 pub fn conclude(status: &mut TargetStatus, input: &Input<'_>, plan: &Plan) {
     match &plan.judgement {
         None | Some(Judgement::Ongoing(..) | Judgement::DetailNeeded(..)) => {}
-        Some(Judgement::Failed(_) | Judgement::Forgotten) => status.operation = None,
+        Some(Judgement::Failed(_) | Judgement::Lost | Judgement::Forgotten) => status.operation = None,
         Some(Judgement::Done { .. }) => {
             if let Some(operation) = status.operation.take() {
                 let applied = status.applied.get_or_insert_default();

@@ -58,6 +58,12 @@ fn own(ctx: &Context, workspace: &Key) -> Result<Resolved, ResolveError> {
     Ok(Resolved { config, fingerprint, secret: None })
 }
 
+/// Whether tenant and client are those of the operator's own environment.
+fn is_own(tenant_id: &str, client_id: &str) -> bool {
+    let same = |name: &str, value: &str| std::env::var(name).is_ok_and(|own| own.trim().eq_ignore_ascii_case(value));
+    same("AZURE_TENANT_ID", tenant_id) && same("AZURE_CLIENT_ID", client_id)
+}
+
 async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resolved, ResolveError> {
     let place = format!("Secret {}/{name}", workspace.namespace);
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &workspace.namespace);
@@ -82,6 +88,14 @@ async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resol
             client_id: client_id.clone(),
             secret: SecretString::from(text),
         },
+        None if is_own(&tenant_id, &client_id) && !ctx.identity_namespaces.allows(&workspace.namespace) => {
+            let message = format!(
+                "{place} names the operator's own identity, which isn't allowed for namespace {}: use another client, or \
+                 start the operator with --default-identity-namespaces={}",
+                workspace.namespace, workspace.namespace
+            );
+            return Err(Problem::blocked(Reason::CredentialMissing, message).into());
+        }
         None => CredentialConfig::FederatedToken {
             tenant_id: tenant_id.clone(),
             client_id: client_id.clone(),

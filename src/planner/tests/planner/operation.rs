@@ -20,9 +20,10 @@ enum Is {
     NotHonoured,
     Failed,
     Forgotten,
+    Lost,
 }
 
-use Is::{Detail, Done, Failed, Forgotten, NotHonoured, Ongoing};
+use Is::{Detail, Done, Failed, Forgotten, Lost, NotHonoured, Ongoing};
 use Phase::{Intended, Running};
 use Reason::{Creating, Deleting, Updating, Verifying};
 use Verb::{Create, Delete, Patch, Put};
@@ -70,6 +71,7 @@ fn short(judgement: &Judgement) -> Is {
             Failed
         }
         Judgement::Forgotten => Forgotten,
+        Judgement::Lost => Lost,
     }
 }
 
@@ -139,11 +141,11 @@ fn creations() {
             (Create, Running, missing, 59, Url::NotAsked, Ongoing(Creating)),
             (Create, Running, missing, 59, Url::Failed, Ongoing(Creating)),
             (Create, Running, missing, 60, Url::NotAsked, Detail(Creating)),
-            (Create, Running, missing, 60, Url::None, Forgotten),
+            (Create, Running, missing, 60, Url::None, Lost),
             (Create, Running, missing, 60, Url::Runs, Ongoing(Creating)),
-            (Create, Running, missing, 60, Url::Succeeded, Forgotten),
+            (Create, Running, missing, 60, Url::Succeeded, Lost),
             (Create, Running, missing, 60, Url::Failed, Failed),
-            (Create, Running, missing, 60, Url::NotAvailable, Forgotten),
+            (Create, Running, missing, 60, Url::NotAvailable, Lost),
         ]);
     }
     check(&[
@@ -180,7 +182,7 @@ fn updates() {
             (verb, Running, Shows::Broken, 60, Url::NotAsked, Failed),
             (verb, Running, Shows::Absent, 59, Url::NotAsked, Ongoing(Updating)),
             (verb, Running, Shows::Absent, 60, Url::NotAsked, Detail(Updating)),
-            (verb, Running, Shows::Absent, 60, Url::Succeeded, Forgotten),
+            (verb, Running, Shows::Absent, 60, Url::Succeeded, Lost),
             (verb, Intended, Shows::Gone, 60, Url::NotAsked, Forgotten),
         ]);
     }
@@ -198,11 +200,11 @@ fn deletions() {
         (Delete, Intended, Shows::As("Succeeded"), 60, Url::NotAsked, Forgotten),
         (Delete, Running, Shows::As("Succeeded"), 59, Url::NotAsked, Ongoing(Deleting)),
         (Delete, Running, Shows::As("Succeeded"), 60, Url::NotAsked, Detail(Deleting)),
-        (Delete, Running, Shows::As("Succeeded"), 60, Url::None, Forgotten),
+        (Delete, Running, Shows::As("Succeeded"), 60, Url::None, Lost),
         (Delete, Running, Shows::As("Succeeded"), 60, Url::Runs, Ongoing(Deleting)),
         (Delete, Running, Shows::As("Succeeded"), 60, Url::Failed, Failed),
-        (Delete, Running, Shows::As("Succeeded"), 60, Url::Succeeded, Forgotten),
-        (Delete, Running, Shows::Broken, 60, Url::NotAvailable, Forgotten),
+        (Delete, Running, Shows::As("Succeeded"), 60, Url::Succeeded, Lost),
+        (Delete, Running, Shows::Broken, 60, Url::NotAvailable, Lost),
         (Delete, Running, Shows::Broken, 60, Url::NotAsked, Detail(Deleting)),
     ]);
 }

@@ -29,7 +29,7 @@ fn hashes_tell_what_azure_does_not() {
         let (a, b) = of(field);
         let path = field.manifest;
         let rotated = with_account().with(|case| {
-            case.hashes.insert(path.to_owned(), "of another secret".to_owned());
+            case.hashes.insert(path.to_owned(), "k:of another secret".to_owned());
         });
         let rows = [
             ("as written", with_account(), vec![]),
@@ -45,6 +45,13 @@ fn hashes_tell_what_azure_does_not() {
                 vec![],
             ),
             ("never written by us", in_sync().with(|case| case.applied = None).edit(path, a.0), vec![]),
+            (
+                "hashed with a key that was lost",
+                with_account().with(|case| {
+                    case.hashes.insert(path.to_owned(), "other:of another secret".to_owned());
+                }),
+                vec![],
+            ),
             ("not read yet", with_account().with(|case| drop(case.hashes.remove(path))), vec![]),
         ];
         for (name, case, expected) in rows {
@@ -60,7 +67,7 @@ fn hashes_tell_what_azure_does_not() {
 fn a_secret_that_changes_is_nobodys_drift() {
     let path = "spec.ssh.adminPasswordSecretRef";
     let case = with_account().with(|case| {
-        case.hashes.insert(path.to_owned(), "of another secret".to_owned());
+        case.hashes.insert(path.to_owned(), "k:of another secret".to_owned());
         case.policies.drift_policy = DriftPolicy::Report;
     });
     let plan = case.plan();

@@ -198,6 +198,7 @@ impl Case {
             approved: self.approved.as_deref(),
             take_over_from: self.take_over_from.as_deref(),
             now: Timestamp::from_second(NOW).unwrap(),
+            running_since: Timestamp::UNIX_EPOCH,
             consistency_window: Duration::from_secs(WINDOW),
         }
     }
@@ -238,7 +239,7 @@ impl Case {
     /// Sets a path of the manifest, and the hash of a write-only one.
     pub fn set_manifest(&mut self, path: &str, value: Value) {
         if TABLE.field(path).is_some_and(Field::is_write_only) {
-            self.hashes.insert(path.to_owned(), format!("hash of {value}"));
+            self.hashes.insert(path.to_owned(), format!("k:hash of {value}"));
         }
         set(&mut self.manifest, path, value);
     }
