@@ -15,6 +15,8 @@ pub fn run(program: &Path, kubeconfig: &Path, arguments: &[&str], input: &str) -
     let mut child = Command::new(program)
         .args(arguments)
         .env("KUBECONFIG", kubeconfig)
+        // kubectl remembers what a server at an address serves. Ports come back, and each server here is another one.
+        .env("KUBECACHEDIR", kubeconfig.with_file_name("kubectl-cache"))
         .current_dir(checkout())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
