@@ -9,7 +9,7 @@ use azureml_api::workspace::{WorkspaceAzureStatus, WorkspaceSpec, WorkspaceStatu
 use azureml_arm::{ArmClient, Credential, ResourceId};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
+use kube::{Api, Resource, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ use crate::index::{Key, Object};
 use crate::kubernetes;
 use crate::observe::source::Source;
 use crate::reconcile::{Next, undecodable};
-use crate::report::events::{Tone, publish};
+use crate::report::events::{Tone, publish, publish_on};
 use crate::resolve::ResolveError;
 use crate::resolve::credential;
 
@@ -47,8 +47,8 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Erro
             return release(ctx, &object, &spec).await;
         }
         // The dependents still need the connection to reach Azure; what is wrong with it they tell themselves, too.
-        let problem = keep_connected(ctx, key, &spec).await?.err();
-        return report_in_use(ctx, &object, status, &waiting, problem.as_ref()).await;
+        let connected = keep_connected(ctx, key, &spec).await?;
+        return report_in_use(ctx, &object, status, &waiting, connected).await;
     }
     let object = if object.has_finalizer() { object } else { kubernetes::add_finalizer(ctx, &object).await? };
     let mut status = status;
@@ -76,14 +76,21 @@ fn dependents(ctx: &Context, key: &Key) -> Vec<Key> {
     all
 }
 
+/// An open connection.
+struct Connected {
+    source: Arc<Source>,
+    /// The Secret that it was opened with, if that is being deleted: our finalizer holds it.
+    leaving: Option<Secret>,
+}
+
 /// Reads the credential and opens, renews or breaks off the connection.
 async fn keep_connected(
     ctx: &Arc<Context>,
     key: &Key,
     spec: &WorkspaceSpec,
-) -> Result<Result<Arc<Source>, Problem>, kube::Error> {
+) -> Result<Result<Connected, Problem>, kube::Error> {
     let connected = match connect(ctx, key, spec).await {
-        Ok(source) => Ok(source),
+        Ok(connected) => Ok(connected),
         Err(ResolveError::Problem(problem)) => Err(problem),
         Err(ResolveError::Kubernetes(error)) => return Err(error),
     };
@@ -95,14 +102,15 @@ async fn keep_connected(
     Ok(connected)
 }
 
-async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<Arc<Source>, ResolveError> {
+async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<Connected, ResolveError> {
     let found = credential::resolve(ctx, key, spec).await?;
     if let Some(secret) = &found.secret {
         kubernetes::hold_secret(ctx, secret, true).await?;
     }
+    let leaving = found.secret.filter(|secret| secret.metadata.deletion_timestamp.is_some());
     let interval = Duration::from_secs(spec.observe_interval_seconds());
     if let Some(source) = ctx.connections.is_open(key, &found.fingerprint, interval) {
-        return Ok(source);
+        return Ok(Connected { source, leaving });
     }
     let id = ResourceId::parse(&spec.arm_id(&key.name))
         .map_err(|error| Problem::stalled(Reason::InvalidManifest, error.to_string()))?;
@@ -112,7 +120,7 @@ async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<
         ArmClient::new(ctx.http.clone(), ctx.cloud.clone(), Arc::new(credential), ctx.budget.clone(), ctx.observer());
     let source = ctx.connections.open(ctx, key, id, &found.fingerprint, client, interval);
     ctx.wake_dependents(key);
-    Ok(source)
+    Ok(Connected { source, leaving })
 }
 
 /// What is seen of the workspace through its source.
@@ -138,8 +146,9 @@ async fn report(
     object: &Arc<Object>,
     spec: &WorkspaceSpec,
     mut status: WorkspaceStatus,
-    connected: Result<Arc<Source>, Problem>,
+    connected: Result<Connected, Problem>,
 ) -> Result<Next, kube::Error> {
+    let (connected, leaving) = split(connected);
     let source = connected.as_ref().ok().cloned();
     let wanted = match connected.and_then(|source| seen(&source)) {
         Ok(Some(azure)) => {
@@ -159,9 +168,16 @@ async fn report(
             status.last_handled_reconcile_at = Some(asked);
         }
     }
-    write(ctx, object, status, wanted).await?;
+    write(ctx, object, status, wanted, leaving.as_ref()).await?;
     // The Secret is read again every interval.
     Ok(Next::After(Duration::from_secs(spec.observe_interval_seconds())))
+}
+
+fn split(connected: Result<Connected, Problem>) -> (Result<Arc<Source>, Problem>, Option<Secret>) {
+    match connected {
+        Ok(Connected { source, leaving }) => (Ok(source), leaving),
+        Err(problem) => (Err(problem), None),
+    }
 }
 
 fn one(condition: ConditionType, truth: Truth, reason: Reason, message: &str) -> Wanted {
@@ -240,8 +256,13 @@ async fn write(
     ctx: &Arc<Context>,
     object: &Arc<Object>,
     mut status: WorkspaceStatus,
-    wanted: Vec<Wanted>,
+    mut wanted: Vec<Wanted>,
+    leaving: Option<&Secret>,
 ) -> Result<(), kube::Error> {
+    let held = leaving.map(|secret| held_words(object, secret));
+    if let (Some(held), Some(ready)) = (&held, wanted.iter_mut().find(|w| w.condition == ConditionType::Ready)) {
+        ready.message = format!("{}; {held}", ready.message);
+    }
     let before = std::mem::take(&mut status.conditions);
     status.conditions = merge(&before, &wanted, object.generation(), Timestamp::now());
     status.observed_generation = Some(object.generation());
@@ -251,6 +272,11 @@ async fn write(
     let (was, is) = (ready(&before), ready(&status.conditions));
     let whole = serde_json::to_value(&status).unwrap_or(Value::Null);
     let written = kubernetes::write_status(ctx, object, &whole).await?;
+    if let (Some(secret), Some(held)) = (leaving, &held)
+        && was.as_ref().is_none_or(|(_, _, message)| !message.contains(held))
+    {
+        publish_on(ctx, &secret.object_ref(&()), Tone::Warning, Reason::InUse.as_str(), "Delete", held).await;
+    }
     let told =
         |of: &Option<(String, String, String)>| of.as_ref().map(|(status, reason, _)| (status.clone(), reason.clone()));
     if told(&was) != told(&is) {
@@ -268,23 +294,30 @@ async fn write(
     Ok(())
 }
 
+/// What a Secret that is being deleted waits for, as it is told on both.
+fn held_words(object: &Object, secret: &Secret) -> String {
+    let (namespace, name) = (&object.key.namespace, secret.name_any());
+    format!("the deletion of Secret {namespace}/{name} waits for {}, which needs it to reach Azure", object.key)
+}
+
 async fn report_in_use(
     ctx: &Arc<Context>,
     object: &Arc<Object>,
     status: WorkspaceStatus,
     waiting: &[Key],
-    problem: Option<&Problem>,
+    connected: Result<Connected, Problem>,
 ) -> Result<Next, kube::Error> {
+    let (connected, leaving) = split(connected);
     let names: Vec<String> = waiting.iter().take(5).map(ToString::to_string).collect();
     let more = waiting.len().saturating_sub(5);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let trouble = problem.map(|problem| format!("; {}", problem.message)).unwrap_or_default();
+    let trouble = connected.err().map(|problem| format!("; {}", problem.message)).unwrap_or_default();
     let message = format!("the deletion waits for {}{rest}, which need it to reach Azure{trouble}", names.join(", "));
     let wanted = vec![
         one(ConditionType::Ready, Truth::False, Reason::InUse, &message),
         one(ConditionType::Reconciling, Truth::True, Reason::InUse, &message),
     ];
-    write(ctx, object, status, wanted).await?;
+    write(ctx, object, status, wanted, leaving.as_ref()).await?;
     // Those who are being deleted go on; the rest hold it.
     Ok(Next::After(IN_USE))
 }
