@@ -10,8 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use azureml_api::ML_API_VERSION;
 use azureml_api::fields::lookup;
+use azureml_api::{ML_API_VERSION, registry};
 use azureml_arm::{ArmClient, ArmError, Claim, OperationKind, Priority, ResourceId};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -299,13 +299,13 @@ impl Source {
         Ok(computes)
     }
 
-    /// Reads by itself, slowly, each wanted item that the list shows without its properties.
+    /// Reads by itself, slowly, each wanted item that the list shows without its live fields.
     async fn complete(&self, computes: &mut HashMap<String, Arc<Value>>, reader: &mut Reader) -> Result<(), ArmError> {
         reader.details.retain(|name, _| computes.contains_key(name));
         let mut gone = Vec::new();
         for (name, item) in computes.iter_mut() {
             let id = self.id_of(name);
-            if lookup(item, "properties.properties").is_some() || !self.listener.is_wanted(&id) {
+            if !registry::is_sparse(item) || !self.listener.is_wanted(&id) {
                 continue;
             }
             let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
