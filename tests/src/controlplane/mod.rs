@@ -29,7 +29,8 @@ const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 /// On SIGTERM the API server closes its port at once, and then waits up to a minute for its clients to hang up.
 /// That minute is of no use here.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-const ISSUER: &str = "https://kubernetes.default.svc";
+/// What kubeadm gives, and what the demo's world trusts.
+const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 /// A user with every right; the token is fresh for each control plane.
 const ADMIN: &str = "admin";
 
