@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
+mod credentials;
+mod faults;
+mod reads;
 mod refusals;
 mod support;
 mod workspace;

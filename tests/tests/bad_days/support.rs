@@ -150,11 +150,12 @@ impl Case<'_> {
         applied.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Applies the case's Workspace object; `spec` is laid over the usual one.
-    pub fn workspace(&self, spec: Value) {
-        let usual = json!({"azureName": self.azure});
-        let applied = self.team.workspace(WORKSPACE, azureml_tests::team::laid(usual, spec));
-        applied.unwrap_or_else(|error| panic!("{error}"));
+    /// Applies the case's Workspace object; `spec` is laid over the usual one, where null takes a member away.
+    pub fn workspace(&self, mut spec: Value) {
+        if spec.get("azureName").is_none() {
+            spec["azureName"] = json!(self.azure);
+        }
+        self.team.workspace(WORKSPACE, spec).unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub fn cluster(&self, name: &str, spec: Value) {
