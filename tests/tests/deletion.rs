@@ -21,6 +21,7 @@ async fn deletion_works_in_any_order() {
             a_creation_under_way_is_cut_short(&env),
             one_that_was_just_applied_leaves_nothing(&env),
             one_that_is_gone_already_needs_no_delete(&env),
+            one_of_the_same_name_begins_anew(&env),
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
@@ -204,6 +205,19 @@ async fn one_that_is_gone_already_needs_no_delete(env: &Environment) -> Result<(
     team.delete("amlcc", "gone")?;
     team.wait("gone", Until::gone()).await?;
     assert_eq!(writes(env, "gone").await?, ["PUT"]);
+    Ok(())
+}
+
+async fn one_of_the_same_name_begins_anew(env: &Environment) -> Result<()> {
+    let team = Team::new(env, "again")?;
+    let first = team.ready_cluster("again", json!({})).await?;
+    team.kubectl(&["delete", "amlcc", "again", "--timeout=150s"])?;
+    let second = team.ready_cluster("again", json!({"vmSize": "Standard_D2s_v3"})).await?;
+    assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
+    assert_ne!(second["status"]["azure"]["createdOn"], first["status"]["azure"]["createdOn"]);
+    assert_eq!(writes(env, "again").await?, ["PUT", "DELETE", "PUT"]);
+    let has = env.sim.arm().await?.get(&compute_id("again")).await?.body;
+    assert_eq!(has["tags"]["azureml.dev-uid"], second["metadata"]["uid"]);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_named_and_repaired_or_told() {
-    let env = Environment::start(brisk()).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut env = Environment::start(brisk()).await.unwrap_or_else(|error| panic!("{error}"));
     // Alone, since it counts the lists.
     scale_is_repaired_at_the_next_look(&env).await.unwrap_or_else(|error| panic!("{error}"));
     let cases = async {
@@ -23,6 +23,7 @@ async fn drift_is_named_and_repaired_or_told() {
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
+    what_happened_while_it_was_away_is_told_apart(&mut env).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Changes a cluster out of the operator's sight.
@@ -183,5 +184,27 @@ async fn what_azure_does_not_keep_is_written_once(env: &Environment) -> Result<(
     team.edit("unkept", json!({"scale": {"maxNodes": 7}}))?;
     team.wait("unkept", Until::condition("InSync", "True")).await?;
     assert_eq!(methods(&env.sim.writes_of("unkept", mark).await?), ["PATCH", "PATCH"]);
+    Ok(())
+}
+
+async fn what_happened_while_it_was_away_is_told_apart(env: &mut Environment) -> Result<()> {
+    let team = Team::new(env, "away")?;
+    for cluster in ["by-hand", "by-manifest"] {
+        team.ready_cluster(cluster, json!({})).await?;
+    }
+    env.stop_operator()?;
+    let team = Team { env, namespace: "away".into() };
+    by_hand(env, "by-hand", max_nodes(9)).await?;
+    team.edit("by-manifest", json!({"scale": {"maxNodes": 6}}))?;
+    let mark = env.sim.mark().await?;
+    env.start_operator().await?;
+    let team = Team { env, namespace: "away".into() };
+    team.wait_told("by-hand", "DriftCorrected", "spec.scale.maxNodes: 9 → 4").await?;
+    team.wait_told("by-manifest", "Updating", "spec.scale.maxNodes: 4 → 6").await?;
+    for cluster in ["by-hand", "by-manifest"] {
+        team.wait(cluster, Until::condition("InSync", "True")).await?;
+        assert_eq!(methods(&env.sim.writes_of(cluster, mark).await?), ["PATCH"], "{cluster}");
+    }
+    assert!(team.events("by-manifest")?.iter().all(|event| event.reason != "DriftCorrected"));
     Ok(())
 }

@@ -21,6 +21,8 @@ async fn a_cluster_is_made_shown_changed_and_scaled() {
             a_dropped_scale_field_goes_back_and_an_unmanaged_one_stays(&env),
             tags_and_identity_are_one_put_that_keeps_the_rest(&env),
             a_job_scales_the_cluster_and_the_operator_only_looks_on(&env),
+            scale_and_tags_together_are_one_put(&env),
+            edits_in_a_row_end_as_the_last_one_says(&env),
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
@@ -30,6 +32,8 @@ async fn a_cluster_is_made_shown_changed_and_scaled() {
 async fn every_field_reaches_the_wire_and_the_password_nothing_else() {
     let mut env = Environment::start(brisk()).await.unwrap_or_else(|error| panic!("{error}"));
     every_field(&env).await.unwrap_or_else(|error| panic!("{error}"));
+    an_update_carries_the_credentials(&env).await.unwrap_or_else(|error| panic!("{error}"));
+    a_changed_password_needs_a_replacement(&env).await.unwrap_or_else(|error| panic!("{error}"));
     nothing_shows_the_password(&mut env).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -185,6 +189,34 @@ async fn a_job_scales_the_cluster_and_the_operator_only_looks_on(env: &Environme
     Ok(())
 }
 
+async fn scale_and_tags_together_are_one_put(env: &Environment) -> Result<()> {
+    let team = Team::new(env, "joined")?;
+    team.ready_cluster("joined", json!({})).await?;
+    let mark = env.sim.mark().await?;
+    team.edit("joined", json!({"scale": {"maxNodes": 6}, "tags": {"team": "a"}}))?;
+    team.wait("joined", Until::condition("InSync", "True")).await?;
+    let writes = env.sim.writes_of("joined", mark).await?;
+    assert_eq!(verbs(&writes), ["PUT"], "{writes:#?}");
+    assert_eq!(writes[0].body["tags"]["team"], "a");
+    assert_eq!(writes[0].body["properties"]["properties"]["scaleSettings"]["maxNodeCount"], 6);
+    Ok(())
+}
+
+async fn edits_in_a_row_end_as_the_last_one_says(env: &Environment) -> Result<()> {
+    let team = Team::new(env, "hasty")?;
+    team.ready_cluster("hasty", json!({})).await?;
+    let mark = env.sim.mark().await?;
+    for max in 5..10 {
+        team.edit("hasty", json!({"scale": {"maxNodes": max}}))?;
+    }
+    team.wait("hasty", Until::condition("InSync", "True")).await?;
+    let writes = env.sim.writes_of("hasty", mark).await?;
+    assert!(writes.iter().all(|write| write.method == "PATCH" && write.status == 200), "{writes:#?}");
+    let last = writes.last().unwrap();
+    assert_eq!(last.body["properties"]["properties"]["scaleSettings"]["maxNodeCount"], 9, "{writes:#?}");
+    Ok(())
+}
+
 /// A manifest with every field that a cluster has, and its body on the wire.
 fn everything() -> (Value, Value) {
     let (subscription, group) = (demo::SUBSCRIPTION, demo::RESOURCE_GROUP);
@@ -277,6 +309,39 @@ async fn every_field(env: &Environment) -> Result<()> {
     assert_eq!(env.sim.writes_of("Everything-Set", mark).await?, []);
     let still = team.get("everything")?;
     assert_eq!(condition(&still, "InSync")["status"], "True", "{still}");
+    Ok(())
+}
+
+async fn an_update_carries_the_credentials(env: &Environment) -> Result<()> {
+    let team = Team { env, namespace: "whole".into() };
+    let mark = env.sim.mark().await?;
+    team.edit("everything", json!({"tags": {"team": "training"}}))?;
+    team.wait("everything", Until::condition("InSync", "True")).await?;
+    let writes = env.sim.writes_of("Everything-Set", mark).await?;
+    assert_eq!(verbs(&writes), ["PUT"], "{writes:#?}");
+    // Azure never shows them, and a PUT without them would wipe them.
+    let account = &writes[0].body["properties"]["properties"]["userAccountCredentials"];
+    let sent =
+        json!({"adminUserName": "azureuser", "adminUserSshPublicKey": "(redacted)", "adminUserPassword": "(redacted)"});
+    assert_eq!(*account, sent);
+    Ok(())
+}
+
+fn password(team: &Team<'_>, password: &str) -> Result<()> {
+    team.edit_any("secret", "nodes", json!({"stringData": {"password": password}}))
+}
+
+async fn a_changed_password_needs_a_replacement(env: &Environment) -> Result<()> {
+    let team = Team { env, namespace: "whole".into() };
+    let mark = env.sim.mark().await?;
+    password(&team, "An0ther-word-of-no-use")?;
+    let refused = team.wait("everything", Until::reason("Ready", "ReplacementRequired")).await?;
+    let message = condition(&refused, "Ready")["message"].as_str().unwrap();
+    assert!(message.contains("spec.ssh.adminPasswordSecretRef"), "{message}");
+    assert!(!refused.to_string().contains("An0ther"), "{refused}");
+    password(&team, PASSWORD)?;
+    team.wait("everything", Until::ready()).await?;
+    assert_eq!(env.sim.writes_of("Everything-Set", mark).await?, []);
     Ok(())
 }
 
