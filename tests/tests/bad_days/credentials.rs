@@ -23,6 +23,7 @@ const CASES: &[&str] = &[
     "outage",
     "held",
     "no-identity",
+    "no-password",
 ];
 
 #[tokio::test]
@@ -42,6 +43,7 @@ async fn credentials_are_told_apart_and_heal_without_a_restart() {
         ("outage", Box::pin(outage(days.open("outage")))),
         ("held", Box::pin(held(days.open("held")))),
         ("no-identity", Box::pin(no_identity(days.case("no-identity")))),
+        ("no-password", Box::pin(no_password(days.open("no-password")))),
     ])
     .await;
 }
@@ -249,6 +251,27 @@ async fn no_identity(case: Case<'_>) {
     case.credential(SECRET);
     case.workspace(json!({}));
     heals(&case).await;
+}
+
+/// A Secret that the cluster itself names.
+async fn no_password(case: Case<'_>) {
+    let secret = json!({"name": "node-login", "key": "password"});
+    case.cluster("gpu", json!({"ssh": {"adminUserName": "ops", "adminPasswordSecretRef": secret}}));
+    let path = "spec.ssh.adminPasswordSecretRef";
+    case.tells("gpu", "SecretNotFound", &[path, "Secret no-password/node-login doesn't exist: create it"]).await;
+    case.secret("node-login", json!({"user": "ops"}));
+    case.tells("gpu", "SecretNotFound", &[path, "Secret no-password/node-login has no text under key password"]).await;
+    assert!(case.writes("gpu").await.is_empty());
+    case.secret("node-login", json!({"password": "a-password-of-nobody"}));
+    case.ready("gpu").await;
+    assert_eq!(case.writes("gpu").await, ["PUT 201"]);
+    let told = case.team.kubectl(&["get", "amlws,amlcc,events", "-o", "json"]).unwrap();
+    assert!(!told.contains("a-password-of-nobody"));
+    // Without it, what is there can still be deleted.
+    case.delete("secret", "node-login");
+    case.tells("gpu", "SecretNotFound", &[path, "doesn't exist"]).await;
+    case.delete("amlcc", "gpu");
+    case.gone("gpu").await;
 }
 
 /// Starts the operator of an environment by hand, once azure-sim's address is known.

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
+mod crash;
 mod credentials;
 mod faults;
 mod reads;
 mod refusals;
 mod support;
+mod undecodable;
 mod workspace;
