@@ -5,7 +5,6 @@ use azureml_tests::environment::CREDENTIAL;
 use azureml_tests::sim::arm::compute_id;
 use azureml_tests::team::{LONG, Team, brisk, condition};
 use azureml_tests::{Environment, Result, SimRequest, Until};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,13 +36,6 @@ async fn code(env: &Environment, cluster: &str) -> Result<Value> {
     Ok(env.sim.arm().await?.get(&compute_id(cluster)).await?.body["error"]["code"].clone())
 }
 
-/// The writes to a cluster since the start: verb and query.
-async fn writes(env: &Environment, cluster: &str) -> Result<Vec<String>> {
-    let all = env.sim.requests().await?;
-    let of = |request: &&SimRequest| request.is_write() && request.is_about(cluster);
-    Ok(all.iter().filter(of).map(|request| request.method.clone()).collect())
-}
-
 /// Has Azure take a cluster's creation and never come to its end.
 async fn never_ending(env: &Environment, cluster: &str) -> Result<()> {
     let matches = json!({"method": "PUT", "pathContains": format!("/computes/{cluster}")});
@@ -71,10 +63,10 @@ async fn a_namespace_goes_with_all_that_is_in_it(env: &Environment) -> Result<()
     env.wait_for("core/Namespace", "", "ending", Until::gone(), LONG).await?;
     for name in names {
         assert_eq!(code(env, name).await?, "ResourceNotFound", "{name}");
-        assert_eq!(writes(env, name).await?, ["PUT", "DELETE"], "{name}");
+        assert_eq!(env.sim.verbs_to(name).await?, ["PUT", "DELETE"], "{name}");
     }
     assert_eq!(code(env, "end-d").await?, "ResourceNotFound");
-    assert_eq!(writes(env, "end-d").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("end-d").await?, ["PUT", "DELETE"]);
     let deletes = env.sim.requests().await?;
     let detached = |request: &&SimRequest| {
         request.method == "DELETE" && !request.query.contains("underlyingResourceAction=Delete")
@@ -102,11 +94,11 @@ async fn a_workspace_waits_for_its_clusters(env: &Environment) -> Result<()> {
     team.delete("amlcc", "inuse")?;
     team.wait("inuse", Until::gone()).await?;
     team.wait_any("Workspace", "research", Until::gone()).await?;
-    assert_eq!(writes(env, "inuse").await?, ["PUT", "PATCH", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("inuse").await?, ["PUT", "PATCH", "DELETE"]);
     // One that was never created goes without its Workspace.
     team.delete("amlcc", "late")?;
     team.wait("late", Until::gone()).await?;
-    assert_eq!(writes(env, "late").await?, [""; 0]);
+    assert_eq!(env.sim.verbs_to("late").await?, [""; 0]);
     Ok(())
 }
 
@@ -126,7 +118,7 @@ async fn a_secret_waits_for_its_workspace(env: &Environment) -> Result<()> {
     team.wait("keyless", Until::gone()).await?;
     team.wait_any("Workspace", "research", Until::gone()).await?;
     team.wait_any("core/Secret", CREDENTIAL, Until::gone()).await?;
-    assert_eq!(writes(env, "keyless").await?, ["PUT", "PATCH", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("keyless").await?, ["PUT", "PATCH", "DELETE"]);
     Ok(())
 }
 
@@ -163,7 +155,7 @@ async fn a_secret_of_two_workspaces_waits_for_both(env: &Environment) -> Result<
     team.delete("amlws", "research")?;
     team.wait_any("Workspace", "research", Until::gone()).await?;
     // The other one looks at Azure with it still.
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
+    env.sim.wait_for_a_few_lists().await?;
     team.wait_any("core/Secret", CREDENTIAL, deleting()).await?;
     team.wait_any("Workspace", "second", Until::ready()).await?;
     team.delete("amlws", "second")?;
@@ -179,7 +171,7 @@ async fn a_creation_under_way_is_cut_short(env: &Environment) -> Result<()> {
     team.delete("amlcc", "short")?;
     team.wait("short", Until::gone()).await?;
     assert_eq!(code(env, "short").await?, "ResourceNotFound");
-    assert_eq!(writes(env, "short").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("short").await?, ["PUT", "DELETE"]);
     Ok(())
 }
 
@@ -192,7 +184,7 @@ async fn one_that_was_just_applied_leaves_nothing(env: &Environment) -> Result<(
     for name in ["now-a", "now-b", "now-c"] {
         team.wait(name, Until::gone()).await?;
         assert_eq!(code(env, name).await?, "ResourceNotFound", "{name}");
-        let all = writes(env, name).await?;
+        let all = env.sim.verbs_to(name).await?;
         assert!(all.is_empty() || all == ["PUT", "DELETE"], "{name}: {all:?}");
     }
     Ok(())
@@ -201,10 +193,10 @@ async fn one_that_was_just_applied_leaves_nothing(env: &Environment) -> Result<(
 async fn one_that_is_gone_already_needs_no_delete(env: &Environment) -> Result<()> {
     let team = Team::new(env, "gone")?;
     team.ready_cluster("gone", json!({"driftPolicy": "Report"})).await?;
-    env.sim.call(Method::DELETE, &format!("compute{}", compute_id("gone")), None).await?;
+    env.sim.delete_by_hand("gone").await?;
     team.delete("amlcc", "gone")?;
     team.wait("gone", Until::gone()).await?;
-    assert_eq!(writes(env, "gone").await?, ["PUT"]);
+    assert_eq!(env.sim.verbs_to("gone").await?, ["PUT"]);
     Ok(())
 }
 
@@ -215,7 +207,7 @@ async fn one_of_the_same_name_begins_anew(env: &Environment) -> Result<()> {
     let second = team.ready_cluster("again", json!({"vmSize": "Standard_D2s_v3"})).await?;
     assert_ne!(second["metadata"]["uid"], first["metadata"]["uid"]);
     assert_ne!(second["status"]["azure"]["createdOn"], first["status"]["azure"]["createdOn"]);
-    assert_eq!(writes(env, "again").await?, ["PUT", "DELETE", "PUT"]);
+    assert_eq!(env.sim.verbs_to("again").await?, ["PUT", "DELETE", "PUT"]);
     let has = env.sim.arm().await?.get(&compute_id("again")).await?.body;
     assert_eq!(has["tags"]["azureml.dev-uid"], second["metadata"]["uid"]);
     Ok(())
@@ -226,7 +218,7 @@ async fn asked_for(env: &Environment) -> Result<()> {
     team.workspace("research", json!({"observeInterval": "24h"}))?;
     team.ready_cluster("asked", json!({})).await?;
     let other = json!({"properties": {"properties": {"scaleSettings": {"maxNodeCount": 9}}}});
-    env.sim.post(&format!("compute{}", compute_id("asked")), other).await?;
+    env.sim.change_by_hand("asked", other).await?;
     let mark = env.sim.mark().await?;
     team.annotate("asked", "azureml.dev/reconcile-requested-at", "2026-11-23T10:00:00Z")?;
     let echoed = || Until::field("/status/lastHandledReconcileAt", "2026-11-23T10:00:00Z");

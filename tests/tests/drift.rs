@@ -1,10 +1,8 @@
 //! What somebody else does in Azure is seen, named, and set right or only told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use azureml_tests::sim::arm::compute_id;
 use azureml_tests::team::{LONG, Team, brisk, condition};
 use azureml_tests::{Environment, Result, SimRequest, Until};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,18 +24,8 @@ async fn drift_is_named_and_repaired_or_told() {
     what_happened_while_it_was_away_is_told_apart(&mut env).await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Changes a cluster out of the operator's sight.
-async fn by_hand(env: &Environment, cluster: &str, change: Value) -> Result<()> {
-    env.sim.post(&format!("compute{}", compute_id(cluster)), change).await.map(drop)
-}
-
 fn max_nodes(count: u32) -> Value {
     json!({"properties": {"properties": {"scaleSettings": {"maxNodeCount": count}}}})
-}
-
-/// The cluster as Azure has it.
-async fn live(env: &Environment, cluster: &str) -> Result<Value> {
-    Ok(env.sim.arm().await?.get(&compute_id(cluster)).await?.body)
 }
 
 fn methods(requests: &[SimRequest]) -> Vec<&str> {
@@ -49,7 +37,7 @@ async fn scale_is_repaired_at_the_next_look(env: &Environment) -> Result<()> {
     // Long enough for a busy machine to act between two looks.
     team.workspace("research", json!({"observeInterval": "6s"}))?;
     team.ready_cluster("bounds", json!({})).await?;
-    by_hand(env, "bounds", max_nodes(9)).await?;
+    env.sim.change_by_hand("bounds", max_nodes(9)).await?;
     let mark = env.sim.mark().await?;
     let is_patch = |request: &SimRequest| request.method == "PATCH" && request.is_about("bounds");
     let requests = env.sim.wait_for_requests("PATCH of the cluster", mark, 1, LONG, is_patch).await?;
@@ -58,7 +46,7 @@ async fn scale_is_repaired_at_the_next_look(env: &Environment) -> Result<()> {
     let told = team.wait_told("bounds", "DriftCorrected", "spec.scale.maxNodes: 9 → 4").await?;
     assert_eq!(told.tone, "Warning");
     team.wait("bounds", Until::condition("InSync", "True")).await?;
-    let has = live(env, "bounds").await?;
+    let has = env.sim.live("bounds").await?;
     assert_eq!(has["properties"]["properties"]["scaleSettings"]["maxNodeCount"], 4, "{has}");
     assert_eq!(methods(&env.sim.writes_of("bounds", mark).await?), ["PATCH"]);
     // The others look every second.
@@ -69,13 +57,13 @@ async fn tags_are_set_back_and_foreign_ones_stay(env: &Environment) -> Result<()
     let team = Team::new(env, "tags")?;
     team.ready_cluster("tags", json!({"tags": {"team": "a"}})).await?;
     let mark = env.sim.mark().await?;
-    by_hand(env, "tags", json!({"tags": {"team": "b", "seen-by": "finance"}})).await?;
+    env.sim.change_by_hand("tags", json!({"tags": {"team": "b", "seen-by": "finance"}})).await?;
     team.wait_told("tags", "DriftCorrected", "spec.tags[team]: b → a").await?;
     team.wait("tags", Until::condition("InSync", "True")).await?;
     let writes = env.sim.writes_of("tags", mark).await?;
     assert_eq!(methods(&writes), ["PUT"], "{writes:#?}");
     assert_eq!(writes[0].body["tags"]["seen-by"], "finance");
-    let has = live(env, "tags").await?;
+    let has = env.sim.live("tags").await?;
     assert_eq!((&has["tags"]["team"], &has["tags"]["seen-by"]), (&json!("a"), &json!("finance")), "{has}");
     Ok(())
 }
@@ -83,14 +71,14 @@ async fn tags_are_set_back_and_foreign_ones_stay(env: &Environment) -> Result<()
 async fn a_lost_owner_tag_comes_back(env: &Environment) -> Result<()> {
     let team = Team::new(env, "untagged")?;
     team.ready_cluster("untagged", json!({})).await?;
-    let before = live(env, "untagged").await?;
+    let before = env.sim.live("untagged").await?;
     let mark = env.sim.mark().await?;
-    by_hand(env, "untagged", json!({"tags": {"azureml.dev-owner": null}})).await?;
+    env.sim.change_by_hand("untagged", json!({"tags": {"azureml.dev-owner": null}})).await?;
     // Status knows it by its id and the time of its creation.
     team.wait_told("untagged", "DriftCorrected", "azureml.dev-owner").await?;
     team.wait("untagged", Until::condition("InSync", "True")).await?;
     assert_eq!(methods(&env.sim.writes_of("untagged", mark).await?), ["PUT"]);
-    let after = live(env, "untagged").await?;
+    let after = env.sim.live("untagged").await?;
     assert_eq!(after["tags"], before["tags"]);
     assert_eq!(after["properties"]["createdOn"], before["properties"]["createdOn"]);
     Ok(())
@@ -100,7 +88,7 @@ async fn a_deleted_cluster_is_created_again(env: &Environment) -> Result<()> {
     let team = Team::new(env, "deleted")?;
     let first = team.ready_cluster("deleted", json!({"tags": {"team": "a"}})).await?;
     let mark = env.sim.mark().await?;
-    env.sim.call(Method::DELETE, &format!("compute{}", compute_id("deleted")), None).await?;
+    env.sim.delete_by_hand("deleted").await?;
     team.wait_told("deleted", "DriftCorrected", "deleted in Azure by somebody else").await?;
     let created = first["status"]["azure"]["createdOn"].clone();
     let anew = Until::json("a new cluster that is Ready", move |object| {
@@ -109,7 +97,7 @@ async fn a_deleted_cluster_is_created_again(env: &Environment) -> Result<()> {
     team.wait("deleted", anew).await?;
     team.wait("deleted", Until::condition("InSync", "True")).await?;
     assert_eq!(methods(&env.sim.writes_of("deleted", mark).await?), ["PUT"]);
-    assert_eq!(live(env, "deleted").await?["tags"]["team"], "a");
+    assert_eq!(env.sim.live("deleted").await?["tags"]["team"], "a");
     Ok(())
 }
 
@@ -117,7 +105,7 @@ async fn report_only_tells(env: &Environment) -> Result<()> {
     let team = Team::new(env, "told")?;
     let before = team.ready_cluster("told", json!({"driftPolicy": "Report"})).await?;
     let mark = env.sim.mark().await?;
-    by_hand(env, "told", max_nodes(9)).await?;
+    env.sim.change_by_hand("told", max_nodes(9)).await?;
     let drifted = team.wait("told", Until::reason("InSync", "Drifted")).await?;
     assert_eq!(condition(&drifted, "InSync")["status"], "False");
     assert_eq!(condition(&drifted, "InSync")["message"], "spec.scale.maxNodes: 9 → 4");
@@ -128,7 +116,7 @@ async fn report_only_tells(env: &Environment) -> Result<()> {
         json!([{"field": "spec.scale.maxNodes", "from": "9", "to": "4", "effect": "InPlace"}])
     );
     team.wait_told("told", "Drifted", "spec.scale.maxNodes: 9 → 4").await?;
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
+    env.sim.wait_for_a_few_lists().await?;
     assert_eq!(env.sim.writes_of("told", mark).await?, []);
 
     // A change of the manifest is the manifest's: it is carried out, and takes the difference with it.
@@ -136,9 +124,9 @@ async fn report_only_tells(env: &Environment) -> Result<()> {
     team.wait("told", Until::condition("InSync", "True")).await?;
     assert_eq!(methods(&env.sim.writes_of("told", mark).await?), ["PATCH"]);
     // And a difference that goes by itself is told no more.
-    by_hand(env, "told", max_nodes(8)).await?;
+    env.sim.change_by_hand("told", max_nodes(8)).await?;
     team.wait("told", Until::reason("InSync", "Drifted")).await?;
-    by_hand(env, "told", max_nodes(5)).await?;
+    env.sim.change_by_hand("told", max_nodes(5)).await?;
     let again = team.wait("told", Until::condition("InSync", "True")).await?;
     assert!(again["status"]["plan"].is_null(), "{}", again["status"]);
     assert_eq!(methods(&env.sim.writes_of("told", mark).await?), ["PATCH"]);
@@ -149,11 +137,11 @@ async fn report_does_not_create_again(env: &Environment) -> Result<()> {
     let team = Team::new(env, "lost")?;
     team.ready_cluster("lost", json!({"driftPolicy": "Report"})).await?;
     let mark = env.sim.mark().await?;
-    env.sim.call(Method::DELETE, &format!("compute{}", compute_id("lost")), None).await?;
+    env.sim.delete_by_hand("lost").await?;
     let lost = team.wait("lost", Until::reason("Ready", "NotInAzure")).await?;
     assert_eq!(condition(&lost, "Stalled")["status"], "True", "{}", lost["status"]);
     assert!(condition(&lost, "Ready")["message"].as_str().unwrap().contains("driftPolicy Report"));
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
+    env.sim.wait_for_a_few_lists().await?;
     assert_eq!(env.sim.writes_of("lost", mark).await?, []);
     // A person decides.
     team.edit("lost", json!({"driftPolicy": "Correct"}))?;
@@ -194,7 +182,7 @@ async fn what_happened_while_it_was_away_is_told_apart(env: &mut Environment) ->
     }
     env.stop_operator()?;
     let team = Team { env, namespace: "away".into() };
-    by_hand(env, "by-hand", max_nodes(9)).await?;
+    env.sim.change_by_hand("by-hand", max_nodes(9)).await?;
     team.edit("by-manifest", json!({"scale": {"maxNodes": 6}}))?;
     let mark = env.sim.mark().await?;
     env.start_operator().await?;

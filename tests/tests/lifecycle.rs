@@ -108,7 +108,7 @@ async fn a_dropped_scale_field_goes_back_and_an_unmanaged_one_stays(env: &Enviro
 
     // Nothing manages the field now: somebody else's value is neither drift nor lost in the next write.
     let other = json!({"properties": {"properties": {"scaleSettings": {"nodeIdleTimeBeforeScaleDown": "PT7M"}}}});
-    env.sim.post(&format!("compute{}", compute_id("dropped")), other).await?;
+    env.sim.change_by_hand("dropped", other).await?;
     let mark = env.sim.mark().await?;
     env.sim.wait_for_lists(mark, 2, LONG).await?;
     assert_eq!(env.sim.writes_of("dropped", mark).await?, []);
@@ -126,7 +126,7 @@ async fn tags_and_identity_are_one_put_that_keeps_the_rest(env: &Environment) ->
     // What others keep there: a tag, and a field that no manifest of ours names.
     let others =
         json!({"tags": {"cost-centre": "4711"}, "properties": {"description": "by hand", "disableLocalAuth": true}});
-    env.sim.post(&format!("compute{}", compute_id("tagged")), others).await?;
+    env.sim.change_by_hand("tagged", others).await?;
     let mark = env.sim.mark().await?;
     team.edit("tagged", json!({"tags": {"team": "b", "old": null}, "identity": {"type": "SystemAssigned"}}))?;
     let cluster = team.wait("tagged", Until::condition("InSync", "True")).await?;

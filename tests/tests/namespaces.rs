@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::compute_id;
-use azureml_tests::team::{LONG, Team, brisk, condition};
-use azureml_tests::{Environment, Result, SimRequest, Until};
+use azureml_tests::team::{Team, brisk, condition};
+use azureml_tests::{Environment, Result, Until};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,12 +12,6 @@ async fn a_workspace_lets_in_whom_it_names() {
     let cases =
         async { tokio::try_join!(same_and_all(&env), selected_by_labels(&env), an_unclear_rule_is_refused(&env)) };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
-}
-
-async fn writes(env: &Environment, cluster: &str) -> Result<Vec<String>> {
-    let all = env.sim.requests().await?;
-    let of = |request: &&SimRequest| request.is_write() && request.is_about(cluster);
-    Ok(all.iter().filter(of).map(|request| request.method.clone()).collect())
 }
 
 /// A cluster of a namespace that refers to another's Workspace.
@@ -46,8 +40,8 @@ async fn same_and_all(env: &Environment) -> Result<()> {
     assert!(message.contains("Workspace host/research") && message.contains("namespace guest"), "{message}");
     assert!(message.contains("allowedNamespaces"), "{message}");
     assert_eq!(condition(&outside, "Reconciling")["status"], "True", "it heals by itself: {}", outside["status"]);
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
-    assert_eq!(writes(env, "visitor").await?, [""; 0]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("visitor").await?, [""; 0]);
 
     allow(&host, json!({"from": "All"}))?;
     guest.wait("visitor", Until::ready()).await?;
@@ -58,11 +52,11 @@ async fn same_and_all(env: &Environment) -> Result<()> {
     guest.wait("visitor", refused()).await?;
     guest.edit("visitor", json!({"scale": {"maxNodes": 6}}))?;
     guest.wait("visitor", refused()).await?;
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
-    assert_eq!(writes(env, "visitor").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("visitor").await?, ["PUT"]);
     guest.delete("amlcc", "visitor")?;
     guest.wait("visitor", Until::gone()).await?;
-    assert_eq!(writes(env, "visitor").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("visitor").await?, ["PUT", "DELETE"]);
     let gone = env.sim.arm().await?.get(&compute_id("visitor")).await?.body;
     assert_eq!(gone["error"]["code"], "ResourceNotFound");
     Ok(())
@@ -75,9 +69,9 @@ async fn selected_by_labels(env: &Environment) -> Result<()> {
     refer(&guest, &host, "member")?;
     guest.wait("member", refused()).await?;
     label(env, "member", "team=web")?;
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await?;
+    env.sim.wait_for_a_few_lists().await?;
     guest.wait("member", refused()).await?;
-    assert_eq!(writes(env, "member").await?, [""; 0]);
+    assert_eq!(env.sim.verbs_to("member").await?, [""; 0]);
     label(env, "member", "team=ml")?;
     guest.wait("member", Until::ready()).await?;
     label(env, "member", "team-")?;
@@ -89,7 +83,7 @@ async fn selected_by_labels(env: &Environment) -> Result<()> {
     allow(&host, json!({"from": "Selector", "selector": {"matchLabels": null, "matchExpressions": expressions}}))?;
     guest.wait("member", Until::ready()).await?;
     guest.wait("member", Until::condition("InSync", "True")).await?;
-    assert_eq!(writes(env, "member").await?, ["PUT"]);
+    assert_eq!(env.sim.verbs_to("member").await?, ["PUT"]);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use azureml_tests::sim::arm::compute_id;
 use azureml_tests::team::{LONG, Team, brisk, brisk_operator, condition, laid};
-use azureml_tests::{EnvOptions, Environment, Operator, OperatorStart, Result, SimRequest, Until};
+use azureml_tests::{EnvOptions, Environment, Operator, OperatorStart, Result, Until};
 use serde_json::{Value, json};
 
 const OWNER: &str = "azureml.dev-owner";
@@ -72,22 +72,6 @@ async fn by_hand(env: &Environment, cluster: &str, over: Value) -> Result<Value>
     tokio::time::timeout(LONG, there).await.unwrap_or_else(|_| panic!("azure-sim doesn't create {cluster}"))
 }
 
-async fn live(env: &Environment, cluster: &str) -> Result<Value> {
-    Ok(env.sim.arm().await?.get(&compute_id(cluster)).await?.body)
-}
-
-/// The verbs of all writes to a cluster since the start.
-async fn writes(env: &Environment, cluster: &str) -> Result<Vec<String>> {
-    let all = env.sim.requests().await?;
-    let of = |request: &&SimRequest| request.is_write() && request.is_about(cluster);
-    Ok(all.iter().filter(of).map(|request| request.method.clone()).collect())
-}
-
-/// Waits until the operator has looked at Azure a few times more.
-async fn looks(env: &Environment) -> Result<()> {
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await.map(drop)
-}
-
 fn stalled(object: &Value) -> bool {
     condition(object, "Stalled")["status"] == "True" && condition(object, "Ready")["status"] == "False"
 }
@@ -101,13 +85,13 @@ async fn found_ones_are_not_owned(env: &Environment) -> Result<()> {
     let message = condition(&refused, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("adoptionPolicy: Adopt"), "{message}");
     assert!(refused["status"]["azure"].is_null(), "what isn't ours isn't shown as ours: {}", refused["status"]);
-    looks(env).await?;
+    env.sim.wait_for_a_few_lists().await?;
     // Deleting the object deletes nothing.
     team.delete("amlcc", "found")?;
     team.wait("found", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "found").await?, ["PUT"], "the person's own");
-    assert_eq!(live(env, "found").await?, before);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("found").await?, ["PUT"], "the person's own");
+    assert_eq!(env.sim.live("found").await?, before);
     Ok(())
 }
 
@@ -119,8 +103,8 @@ async fn adopted_ones_are_tagged_and_kept(env: &Environment) -> Result<()> {
     team.edit("adopted", json!({"adoptionPolicy": "Adopt"}))?;
     team.wait("adopted", Until::ready()).await?;
     team.wait("adopted", Until::condition("InSync", "True")).await?;
-    assert_eq!(writes(env, "adopted").await?, ["PUT", "PUT"]);
-    let after = live(env, "adopted").await?;
+    assert_eq!(env.sim.verbs_to("adopted").await?, ["PUT", "PUT"]);
+    let after = env.sim.live("adopted").await?;
     assert!(after["tags"][OWNER].as_str().unwrap().ends_with("/ComputeCluster/adopted/adopted"), "{after}");
     assert_eq!(after["tags"]["made-by"], "hand");
     assert_eq!(after["properties"]["createdOn"], before["properties"]["createdOn"], "it is the same cluster");
@@ -129,7 +113,7 @@ async fn adopted_ones_are_tagged_and_kept(env: &Environment) -> Result<()> {
     // It is ours now: deleted with its object.
     team.delete("amlcc", "adopted")?;
     team.wait("adopted", Until::gone()).await?;
-    assert_eq!(live(env, "adopted").await?["error"]["code"], "ResourceNotFound");
+    assert_eq!(env.sim.live("adopted").await?["error"]["code"], "ResourceNotFound");
     Ok(())
 }
 
@@ -141,12 +125,12 @@ async fn adoption_replaces_nothing(env: &Environment) -> Result<()> {
     assert!(stalled(&refused), "{}", refused["status"]);
     let message = condition(&refused, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("Azure has STANDARD_DS3_V2, the manifest says Standard_D2s_v3"), "{message}");
-    looks(env).await?;
-    assert_eq!(live(env, "differs").await?, before);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.live("differs").await?, before);
     // Set to what Azure has, it is adopted.
     team.edit("differs", json!({"vmSize": "standard_ds3_v2"}))?;
     team.wait("differs", Until::ready()).await?;
-    assert_eq!(writes(env, "differs").await?, ["PUT", "PUT"]);
+    assert_eq!(env.sim.verbs_to("differs").await?, ["PUT", "PUT"]);
     Ok(())
 }
 
@@ -159,22 +143,22 @@ async fn adoption_wipes_no_secret(env: &Environment) -> Result<()> {
     // The tag would need a PUT, and a PUT would wipe the password: ownership stays in status.
     team.wait("secretive", Until::ready()).await?;
     team.wait("secretive", Until::condition("InSync", "True")).await?;
-    assert_eq!(writes(env, "secretive").await?, ["PUT", "PATCH"]);
-    assert_eq!(live(env, "secretive").await?["tags"], before["tags"]);
+    assert_eq!(env.sim.verbs_to("secretive").await?, ["PUT", "PATCH"]);
+    assert_eq!(env.sim.live("secretive").await?["tags"], before["tags"]);
     // A tag of the manifest's own needs it as well, and says so.
     team.edit("secretive", json!({"tags": {"team": "a"}}))?;
     let refused = team.wait("secretive", Until::reason("Ready", "SecretWouldBeLost")).await?;
     assert!(stalled(&refused), "{}", refused["status"]);
     let message = condition(&refused, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("spec.ssh"), "{message}");
-    looks(env).await?;
+    env.sim.wait_for_a_few_lists().await?;
     team.edit("secretive", json!({"tags": null}))?;
     team.wait("secretive", Until::ready()).await?;
-    assert_eq!(writes(env, "secretive").await?, ["PUT", "PATCH"]);
+    assert_eq!(env.sim.verbs_to("secretive").await?, ["PUT", "PATCH"]);
     // It is ours without the tag: deleted with its object.
     team.delete("amlcc", "secretive")?;
     team.wait("secretive", Until::gone()).await?;
-    assert_eq!(writes(env, "secretive").await?, ["PUT", "PATCH", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("secretive").await?, ["PUT", "PATCH", "DELETE"]);
     Ok(())
 }
 
@@ -188,14 +172,14 @@ async fn another_owners_needs_the_annotation(env: &Environment) -> Result<()> {
     let message = condition(&refused, "Ready")["message"].as_str().unwrap();
     assert!(message.contains(tag) && message.contains("azureml.dev/take-over-from: other-cluster"), "{message}");
     team.annotate("theirs", TAKE_OVER, "some-other")?;
-    looks(env).await?;
-    assert_eq!(live(env, "theirs").await?, before, "the annotation names somebody else");
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.live("theirs").await?, before, "the annotation names somebody else");
     team.annotate("theirs", TAKE_OVER, "other-cluster")?;
     team.wait("theirs", Until::ready()).await?;
-    let after = live(env, "theirs").await?;
+    let after = env.sim.live("theirs").await?;
     assert!(after["tags"][OWNER].as_str().unwrap().ends_with("/ComputeCluster/theirs/theirs"), "{after}");
     assert_eq!(after["tags"]["made-by"], "hand");
-    assert_eq!(writes(env, "theirs").await?, ["PUT", "PUT"]);
+    assert_eq!(env.sim.verbs_to("theirs").await?, ["PUT", "PUT"]);
     Ok(())
 }
 
@@ -207,11 +191,11 @@ async fn the_younger_claims_nothing_whatever_the_case(env: &Environment) -> Resu
     assert!(stalled(&claimed), "{}", claimed["status"]);
     let message = condition(&claimed, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("ComputeCluster twins/older"), "{message}");
-    looks(env).await?;
+    env.sim.wait_for_a_few_lists().await?;
     team.delete("amlcc", "younger")?;
     team.wait("younger", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "twin").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("twin").await?, ["PUT"]);
     let still = team.get("older")?;
     assert_eq!(still["status"], older["status"]);
     Ok(())
@@ -220,14 +204,14 @@ async fn the_younger_claims_nothing_whatever_the_case(env: &Environment) -> Resu
 async fn the_younger_follows_an_older_that_deletes(env: &Environment) -> Result<()> {
     let team = Team::new(env, "heirs")?;
     team.ready_cluster("older", json!({"azureName": "heir"})).await?;
-    let before = live(env, "heir").await?;
+    let before = env.sim.live("heir").await?;
     team.cluster("younger", json!({"azureName": "Heir", "scale": {"maxNodes": 9}}))?;
     team.wait("younger", Until::reason("Ready", "NameClaimed")).await?;
     team.delete("amlcc", "older")?;
     team.wait("older", Until::gone()).await?;
     team.wait("younger", Until::ready()).await?;
-    assert_eq!(writes(env, "heir").await?, ["PUT", "DELETE", "PUT"]);
-    let after = live(env, "heir").await?;
+    assert_eq!(env.sim.verbs_to("heir").await?, ["PUT", "DELETE", "PUT"]);
+    let after = env.sim.live("heir").await?;
     assert_ne!(after["properties"]["createdOn"], before["properties"]["createdOn"]);
     assert_eq!(after["properties"]["properties"]["scaleSettings"]["maxNodeCount"], 9);
     Ok(())
@@ -236,7 +220,7 @@ async fn the_younger_follows_an_older_that_deletes(env: &Environment) -> Result<
 async fn the_younger_finds_what_an_older_leaves(env: &Environment) -> Result<()> {
     let team = Team::new(env, "orphans")?;
     team.ready_cluster("older", json!({"azureName": "orphan", "deletionPolicy": "Orphan"})).await?;
-    let before = live(env, "orphan").await?;
+    let before = env.sim.live("orphan").await?;
     team.cluster("younger", json!({"azureName": "orphan", "adoptionPolicy": "Adopt"}))?;
     team.wait("younger", Until::reason("Ready", "NameClaimed")).await?;
     team.delete("amlcc", "older")?;
@@ -244,14 +228,14 @@ async fn the_younger_finds_what_an_older_leaves(env: &Environment) -> Result<()>
     // What the older left carries its tag.
     let refused = team.wait("younger", Until::reason("Ready", "OwnedByAnother")).await?;
     assert!(stalled(&refused), "{}", refused["status"]);
-    assert_eq!(live(env, "orphan").await?, before);
+    assert_eq!(env.sim.live("orphan").await?, before);
     let owner = before["tags"][OWNER].as_str().unwrap().split('/').next().unwrap().to_string();
     team.annotate("younger", TAKE_OVER, &owner)?;
     team.wait("younger", Until::ready()).await?;
-    let after = live(env, "orphan").await?;
+    let after = env.sim.live("orphan").await?;
     assert!(after["tags"][OWNER].as_str().unwrap().ends_with("/orphans/younger"), "{after}");
     assert_eq!(after["properties"]["createdOn"], before["properties"]["createdOn"]);
-    assert_eq!(writes(env, "orphan").await?, ["PUT", "PUT"]);
+    assert_eq!(env.sim.verbs_to("orphan").await?, ["PUT", "PUT"]);
     Ok(())
 }
 
@@ -267,8 +251,8 @@ async fn claims_reach_across_namespaces(env: &Environment) -> Result<()> {
     assert!(message.contains("ComputeCluster host/shared"), "{message}");
     guest.delete("amlcc", "mine")?;
     guest.wait("mine", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "shared").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("shared").await?, ["PUT"]);
     Ok(())
 }
 
@@ -283,19 +267,19 @@ async fn claims_reach_across_workspaces(env: &Environment) -> Result<()> {
     first.delete("amlcc", "common")?;
     first.wait("common", Until::gone()).await?;
     second.wait("common", Until::ready()).await?;
-    assert_eq!(writes(env, "common").await?, ["PUT", "DELETE", "PUT"]);
+    assert_eq!(env.sim.verbs_to("common").await?, ["PUT", "DELETE", "PUT"]);
     Ok(())
 }
 
 async fn two_operators(env: &Environment, other: &Environment) -> Result<()> {
     let (here, there) = (Team::new(env, "ml")?, Team::new(other, "ml")?);
     here.ready_cluster("both", json!({})).await?;
-    let tag = live(env, "both").await?["tags"][OWNER].clone();
+    let tag = env.sim.live("both").await?["tags"][OWNER].clone();
     there.cluster("both", json!({"adoptionPolicy": "Adopt", "scale": {"maxNodes": 7}}))?;
     let refused = there.wait("both", Until::reason("Ready", "OwnedByAnother")).await?;
     assert!(stalled(&refused), "{}", refused["status"]);
-    looks(env).await?;
-    assert_eq!(writes(env, "both").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("both").await?, ["PUT"]);
 
     // A person moves it over: the first operator lets go of it, and neither pulls it back.
     let owner = tag.as_str().unwrap().split('/').next().unwrap();
@@ -304,18 +288,18 @@ async fn two_operators(env: &Environment, other: &Environment) -> Result<()> {
     let lost = here.wait("both", Until::reason("Ready", "OwnedByAnother")).await?;
     assert!(stalled(&lost), "{}", lost["status"]);
     for _ in 0..3 {
-        looks(env).await?;
+        env.sim.wait_for_a_few_lists().await?;
     }
-    assert_eq!(writes(env, "both").await?, ["PUT", "PUT"]);
-    let moved = live(env, "both").await?;
+    assert_eq!(env.sim.verbs_to("both").await?, ["PUT", "PUT"]);
+    let moved = env.sim.live("both").await?;
     assert_ne!(moved["tags"][OWNER], tag);
     // The first one's object may go without taking the cluster along.
     here.delete("amlcc", "both")?;
     here.wait("both", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(live(env, "both").await?, moved);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.live("both").await?, moved);
     there.delete("amlcc", "both")?;
     there.wait("both", Until::gone()).await?;
-    assert_eq!(writes(env, "both").await?, ["PUT", "PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("both").await?, ["PUT", "PUT", "DELETE"]);
     Ok(())
 }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::compute_id;
-use azureml_tests::team::{LONG, Team, brisk, condition};
-use azureml_tests::{Environment, Result, SimRequest, Until};
+use azureml_tests::team::{Team, brisk, condition};
+use azureml_tests::{Environment, Result, Until};
 use serde_json::{Value, json};
 
 const APPROVE: &str = "azureml.dev/approve";
@@ -38,22 +38,6 @@ async fn observed_orphaned_protected_and_fixed_ones_stay_as_they_are() {
     cases.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-async fn live(env: &Environment, cluster: &str) -> Result<Value> {
-    Ok(env.sim.arm().await?.get(&compute_id(cluster)).await?.body)
-}
-
-/// The verbs of all writes to a cluster since the start.
-async fn writes(env: &Environment, cluster: &str) -> Result<Vec<String>> {
-    let all = env.sim.requests().await?;
-    let of = |request: &&SimRequest| request.is_write() && request.is_about(cluster);
-    Ok(all.iter().filter(of).map(|request| request.method.clone()).collect())
-}
-
-/// Waits until the operator has looked at Azure a few times more.
-async fn looks(env: &Environment) -> Result<()> {
-    env.sim.wait_for_lists(env.sim.mark().await?, 3, LONG).await.map(drop)
-}
-
 /// The condition is True and set for the manifest as it is, and so is the status.
 fn acknowledged(kind: &str) -> Until {
     Until::condition(kind, "True")
@@ -77,19 +61,19 @@ async fn a_paused_creation_is_only_planned(env: &Environment) -> Result<()> {
     assert_eq!(plan(&asleep)["steps"], json!(["create it (PUT)"]));
     assert_eq!(condition(&asleep, "Ready")["status"], "Unknown", "{}", asleep["status"]);
     assert_eq!(condition(&asleep, "InSync")["status"], "False", "{}", asleep["status"]);
-    looks(env).await?;
-    assert_eq!(writes(env, "asleep").await?, [""; 0]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("asleep").await?, [""; 0]);
     team.edit("asleep", json!({"paused": false}))?;
     let awake = team.wait("asleep", Until::ready()).await?;
     assert!(condition(&awake, "Paused").is_null(), "{}", awake["status"]);
-    assert_eq!(writes(env, "asleep").await?, ["PUT"]);
+    assert_eq!(env.sim.verbs_to("asleep").await?, ["PUT"]);
 
     // One that was never created goes at once, paused as it is.
     team.cluster("dreamt", json!({"paused": true}))?;
     team.wait("dreamt", acknowledged("Paused")).await?;
     team.delete("amlcc", "dreamt")?;
     team.wait("dreamt", Until::gone()).await?;
-    assert_eq!(writes(env, "dreamt").await?, [""; 0]);
+    assert_eq!(env.sim.verbs_to("dreamt").await?, [""; 0]);
     Ok(())
 }
 
@@ -115,22 +99,22 @@ async fn a_paused_cluster_is_seen_and_left_alone(env: &Environment) -> Result<()
 
     // What others do is seen meanwhile.
     let other = json!({"properties": {"properties": {"scaleSettings": {"maxNodeCount": 9}}}});
-    env.sim.post(&format!("compute{}", compute_id("paused")), other).await?;
+    env.sim.change_by_hand("paused", other).await?;
     let seen = Until::json("what somebody else did", |object| {
         condition(object, "InSync")["message"] == "spec.scale.maxNodes: 9 → 6"
     });
     team.wait("paused", seen).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "paused").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("paused").await?, ["PUT"]);
     // Its deletion waits as well.
     team.delete("amlcc", "paused")?;
     let leaving = Until::json("the deletion", |object| object["metadata"]["deletionTimestamp"].is_string());
     team.wait("paused", leaving).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "paused").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("paused").await?, ["PUT"]);
     team.edit("paused", json!({"paused": false}))?;
     team.wait("paused", Until::gone()).await?;
-    assert_eq!(writes(env, "paused").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("paused").await?, ["PUT", "DELETE"]);
     Ok(())
 }
 
@@ -144,8 +128,8 @@ async fn an_approved_plan_is_carried_out_and_no_other(env: &Environment) -> Resu
     assert_eq!(plan(&waiting)["action"], "Create");
     team.wait_told("approved", "AwaitingApproval", &first).await?;
     team.annotate("approved", APPROVE, "0123456789abcdef")?;
-    looks(env).await?;
-    assert_eq!(writes(env, "approved").await?, [""; 0], "that isn't the plan's hash");
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("approved").await?, [""; 0], "that isn't the plan's hash");
 
     // Another manifest is another plan: the approval of the first doesn't count for it.
     team.edit("approved", json!({"scale": {"maxNodes": 3}}))?;
@@ -153,23 +137,23 @@ async fn an_approved_plan_is_carried_out_and_no_other(env: &Environment) -> Resu
     let replanned = Until::json("another plan", move |object| object["status"]["plan"]["hash"] != json!(other));
     let waiting = team.wait("approved", replanned).await?;
     team.annotate("approved", APPROVE, &first)?;
-    looks(env).await?;
-    assert_eq!(writes(env, "approved").await?, [""; 0], "that was the plan of before");
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("approved").await?, [""; 0], "that was the plan of before");
     team.annotate("approved", APPROVE, &hash(&waiting))?;
     let ready = team.wait("approved", Until::ready()).await?;
     assert!(condition(&ready, "AwaitingApproval").is_null(), "{}", ready["status"]);
-    assert_eq!(writes(env, "approved").await?, ["PUT"]);
+    assert_eq!(env.sim.verbs_to("approved").await?, ["PUT"]);
 
     // And so is each change after it.
     team.edit("approved", json!({"scale": {"maxNodes": 6}}))?;
     let waiting = team.wait("approved", acknowledged("AwaitingApproval")).await?;
     assert_eq!(plan(&waiting)["changes"][0]["to"], "6");
     assert_eq!(condition(&waiting, "Ready")["status"], "True", "as before: {}", waiting["status"]);
-    looks(env).await?;
-    assert_eq!(writes(env, "approved").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("approved").await?, ["PUT"]);
     team.annotate("approved", APPROVE, &hash(&waiting))?;
     team.wait("approved", Until::condition("InSync", "True")).await?;
-    assert_eq!(writes(env, "approved").await?, ["PUT", "PATCH"]);
+    assert_eq!(env.sim.verbs_to("approved").await?, ["PUT", "PATCH"]);
     Ok(())
 }
 
@@ -181,11 +165,11 @@ async fn a_deletion_waits_for_approval_too(env: &Environment) -> Result<()> {
     team.delete("amlcc", "leaving")?;
     let waiting = team.wait("leaving", acknowledged("AwaitingApproval")).await?;
     assert_eq!(plan(&waiting)["action"], "Delete");
-    looks(env).await?;
-    assert_eq!(writes(env, "leaving").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("leaving").await?, ["PUT"]);
     team.annotate("leaving", APPROVE, &hash(&waiting))?;
     team.wait("leaving", Until::gone()).await?;
-    assert_eq!(writes(env, "leaving").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("leaving").await?, ["PUT", "DELETE"]);
     Ok(())
 }
 
@@ -214,28 +198,28 @@ async fn observed_ones_are_shown_and_never_written(env: &Environment) -> Result<
     let message = condition(&differs, "InSync")["message"].as_str().unwrap();
     assert!(message.contains("spec.scale.maxNodes: 4 → 9") && message.contains("spec.tags[team]"), "{message}");
     assert_eq!(condition(&differs, "Ready")["status"], "True", "{}", differs["status"]);
-    looks(env).await?;
-    let before = live(env, "observed").await?;
+    env.sim.wait_for_a_few_lists().await?;
+    let before = env.sim.live("observed").await?;
     team.delete("amlcc", "observed")?;
     team.wait("observed", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(live(env, "observed").await?, before);
-    assert_eq!(writes(env, "observed").await?, ["PUT"], "the person's own");
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.live("observed").await?, before);
+    assert_eq!(env.sim.verbs_to("observed").await?, ["PUT"], "the person's own");
     Ok(())
 }
 
 async fn orphans_stay(env: &Environment) -> Result<()> {
     let team = Team::new(env, "orphans")?;
     team.ready_cluster("orphan", json!({"deletionPolicy": "Orphan"})).await?;
-    let before = live(env, "orphan").await?;
+    let before = env.sim.live("orphan").await?;
     team.delete("amlcc", "orphan")?;
     team.wait("orphan", Until::gone()).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "orphan").await?, ["PUT"]);
-    assert_eq!(live(env, "orphan").await?, before);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("orphan").await?, ["PUT"]);
+    assert_eq!(env.sim.live("orphan").await?, before);
     // The same object applied again is its owner again: the tag says so.
     team.ready_cluster("orphan", json!({})).await?;
-    let after = live(env, "orphan").await?;
+    let after = env.sim.live("orphan").await?;
     assert_eq!(after["properties"]["createdOn"], before["properties"]["createdOn"]);
     Ok(())
 }
@@ -249,11 +233,11 @@ async fn protected_ones_stay(env: &Environment) -> Result<()> {
     let message = condition(&held, "Ready")["message"].as_str().unwrap();
     assert!(message.contains("deletionProtection"), "{message}");
     team.wait_told("protected", "DeletionProtected", "deletionProtection").await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "protected").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("protected").await?, ["PUT"]);
     team.edit("protected", json!({"deletionProtection": false}))?;
     team.wait("protected", Until::gone()).await?;
-    assert_eq!(writes(env, "protected").await?, ["PUT", "DELETE"]);
+    assert_eq!(env.sim.verbs_to("protected").await?, ["PUT", "DELETE"]);
     Ok(())
 }
 
@@ -295,10 +279,10 @@ async fn replacements_are_refused_at_admission(env: &Environment) -> Result<()> 
         team.edit("fixed", same)?;
     }
     team.wait("fixed", Until::condition("InSync", "True")).await?;
-    looks(env).await?;
+    env.sim.wait_for_a_few_lists().await?;
     let after = team.get("fixed")?;
     assert_eq!(condition(&after, "Ready")["status"], condition(&before, "Ready")["status"]);
-    assert_eq!(writes(env, "fixed").await?, ["PUT"]);
+    assert_eq!(env.sim.verbs_to("fixed").await?, ["PUT"]);
     Ok(())
 }
 
@@ -317,12 +301,12 @@ async fn replacements_are_refused_by_the_planner(env: &Environment) -> Result<()
     // With a change that could be made in place beside it, still nothing is written.
     team.edit("bypassed", json!({"scale": {"maxNodes": 6}}))?;
     team.wait("bypassed", Until::reason("Ready", "ReplacementRequired")).await?;
-    looks(env).await?;
-    assert_eq!(writes(env, "bypassed").await?, ["PUT"]);
+    env.sim.wait_for_a_few_lists().await?;
+    assert_eq!(env.sim.verbs_to("bypassed").await?, ["PUT"]);
     team.edit("bypassed", json!({"vmSize": "Standard_DS3_v2"}))?;
     team.wait("bypassed", Until::ready()).await?;
     team.wait("bypassed", Until::condition("InSync", "True")).await?;
-    assert_eq!(writes(env, "bypassed").await?, ["PUT", "PATCH"]);
+    assert_eq!(env.sim.verbs_to("bypassed").await?, ["PUT", "PATCH"]);
     Ok(())
 }
 
@@ -338,9 +322,9 @@ async fn a_failed_creation_heals_with_another_size(env: &Environment) -> Result<
     team.edit("failed", json!({"vmSize": "Standard_DS3_v2"}))?;
     team.wait("failed", Until::ready()).await?;
     team.wait("failed", Until::condition("InSync", "True")).await?;
-    let has = live(env, "failed").await?;
+    let has = env.sim.live("failed").await?;
     assert_eq!(has["properties"]["properties"]["vmSize"], "STANDARD_DS3_V2");
-    let all = writes(env, "failed").await?;
+    let all = env.sim.verbs_to("failed").await?;
     assert!(all.len() >= 3 && all.ends_with(&["DELETE".into(), "PUT".into()]), "{all:?}");
     Ok(())
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
+use super::arm::compute_id;
 use super::{SimClient, SimRequest};
+use crate::team::LONG;
 use crate::{Error, Result};
 
 /// How often the log is read again.
@@ -58,6 +60,38 @@ impl SimClient {
         Ok(all.into_iter().filter(|request| request.is_write() && request.is_about(compute)).collect())
     }
 
+    /// The verbs of all writes to a compute target since the start, in their order.
+    ///
+    /// # Errors
+    /// If azure-sim doesn't answer.
+    pub async fn verbs_to(&self, compute: &str) -> Result<Vec<String>> {
+        Ok(self.writes_of(compute, Mark(0)).await?.into_iter().map(|write| write.method).collect())
+    }
+
+    /// A compute target of the demo's workspace as Azure has it, or Azure's error.
+    ///
+    /// # Errors
+    /// If azure-sim doesn't answer.
+    pub async fn live(&self, compute: &str) -> Result<Value> {
+        Ok(self.arm().await?.get(&compute_id(compute)).await?.body)
+    }
+
+    /// Changes a compute target of the demo's workspace out of the operator's sight: a patch, where null takes a tag away.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn change_by_hand(&self, compute: &str, change: Value) -> Result<()> {
+        self.post(&format!("compute{}", compute_id(compute)), change).await.map(drop)
+    }
+
+    /// Takes a compute target of the demo's workspace away out of the operator's sight.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn delete_by_hand(&self, compute: &str) -> Result<()> {
+        self.call(Method::DELETE, &format!("compute{}", compute_id(compute)), None).await.map(drop)
+    }
+
     /// Waits until so many requests after a mark are of that kind, and gives all that came after the mark.
     ///
     /// # Errors
@@ -84,6 +118,14 @@ impl SimClient {
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
+    }
+
+    /// Waits until the operator has looked a few times more, so that what it would do by now it has done.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for_requests`].
+    pub async fn wait_for_a_few_lists(&self) -> Result<()> {
+        self.wait_for_lists(self.mark().await?, 3, LONG).await.map(drop)
     }
 
     /// Waits until the operator has begun and ended so many looks at a workspace's list after a mark, one more than
