@@ -150,7 +150,14 @@ async fn report(
 ) -> Result<Next, kube::Error> {
     let (connected, leaving) = split(connected);
     let source = connected.as_ref().ok().cloned();
-    let wanted = match connected.and_then(|source| seen(&source)) {
+    let seen = connected.and_then(|source| seen(&source));
+    let unseen = match &seen {
+        Ok(azure) => azure.is_none(),
+        Err(problem) => problem.kind == ProblemKind::Unseen,
+    };
+    // What stands as it was speaks of the manifest that it was made for.
+    let generation = status.observed_generation.filter(|_| unseen).unwrap_or(object.generation());
+    let wanted = match seen {
         Ok(Some(azure)) => {
             let wanted = of_state(azure.provisioning_state.as_deref());
             status.azure = Some(azure);
@@ -168,7 +175,7 @@ async fn report(
             status.last_handled_reconcile_at = Some(asked);
         }
     }
-    write(ctx, object, status, wanted, leaving.as_ref()).await?;
+    write(ctx, object, status, generation, wanted, leaving.as_ref()).await?;
     // The Secret is read again every interval.
     Ok(Next::After(Duration::from_secs(spec.observe_interval_seconds())))
 }
@@ -256,16 +263,20 @@ async fn write(
     ctx: &Arc<Context>,
     object: &Arc<Object>,
     mut status: WorkspaceStatus,
+    generation: i64,
     mut wanted: Vec<Wanted>,
     leaving: Option<&Secret>,
 ) -> Result<(), kube::Error> {
     let held = leaving.map(|secret| held_words(object, secret));
     if let (Some(held), Some(ready)) = (&held, wanted.iter_mut().find(|w| w.condition == ConditionType::Ready)) {
-        ready.message = format!("{}; {held}", ready.message);
+        // A message that was kept from before may hold it already.
+        if !ready.message.contains(held) {
+            ready.message = format!("{}; {held}", ready.message);
+        }
     }
     let before = std::mem::take(&mut status.conditions);
-    status.conditions = merge(&before, &wanted, object.generation(), Timestamp::now());
-    status.observed_generation = Some(object.generation());
+    status.conditions = merge(&before, &wanted, generation, Timestamp::now());
+    status.observed_generation = Some(generation);
     let ready = |all: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]| {
         all.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
@@ -317,7 +328,7 @@ async fn report_in_use(
         one(ConditionType::Ready, Truth::False, Reason::InUse, &message),
         one(ConditionType::Reconciling, Truth::True, Reason::InUse, &message),
     ];
-    write(ctx, object, status, wanted, leaving.as_ref()).await?;
+    write(ctx, object, status, object.generation(), wanted, leaving.as_ref()).await?;
     // Those who are being deleted go on; the rest hold it.
     Ok(Next::After(IN_USE))
 }
