@@ -302,7 +302,7 @@ macro_rules! fixed {
             same: json!($same),
             other: json!($other),
             droppable: $droppable,
-            refusal: &[concat!("spec.", $path, " can't be changed in place by Azure"), "set it back to what Azure has"],
+            refusal: &[concat!("spec.", $path, " can't be changed in place by Azure"), "set it back to what"],
         }
     };
 }

@@ -296,8 +296,8 @@ const AUDIENCE: &str = "api://AzureADTokenExchange";
 /// The operator's service account stands for its own principal, and for that of a Secret without a client secret.
 #[tokio::test]
 async fn federated_tokens_are_read_anew_and_their_faults_told() {
-    let cases = &["own", "shared", "stranger"];
-    let days = Days::start(cases, Weather { start: OperatorStart::Later, ..Weather::default() }).await;
+    let weather = Weather { start: OperatorStart::Later, federated: &["shared"], ..Weather::default() };
+    let days = Days::start(&["own", "shared", "stranger"], weather).await;
     let file: PathBuf = days.env.plane.dir().path().join("azure-identity-token");
     let env = vec![
         ("AZURE_FEDERATED_TOKEN_FILE", file.display().to_string()),
@@ -311,14 +311,19 @@ async fn federated_tokens_are_read_anew_and_their_faults_told() {
         case.cluster("gpu", json!({}));
     }
     own.workspace(json!({"credentialRef": null}));
-    shared.secret("azure-sp", json!({"AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": FEDERATED}));
+    shared.secret("azure-sp", json!({"AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": shared.client}));
     shared.workspace(json!({}));
     stranger.workspace(json!({"credentialRef": null}));
     // No file yet.
     let words = ["azure-identity-token", "mounted at AZURE_FEDERATED_TOKEN_FILE"];
     both(&own, "CredentialRejected", &words).await;
     both(&shared, "CredentialRejected", &words).await;
-    both(&stranger, "CredentialMissing", &["--default-identity-namespaces=stranger"]).await;
+    // The operator's own identity isn't for everybody, by whatever way.
+    let flag = "--default-identity-namespaces=stranger";
+    both(&stranger, "CredentialMissing", &[flag]).await;
+    stranger.secret("azure-sp", json!({"AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": FEDERATED}));
+    stranger.workspace(json!({}));
+    both(&stranger, "CredentialMissing", &["names the operator's own identity", flag]).await;
     // A token for somebody else.
     write_token(&days, &file, "https://somebody.else");
     both(&own, "CredentialRejected", &["AADSTS700212", "issuer, subject and audience"]).await;
@@ -327,7 +332,6 @@ async fn federated_tokens_are_read_anew_and_their_faults_told() {
     heals(&shared).await;
     // A principal that trusts nobody.
     stranger.secret("azure-sp", json!({"AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": stranger.client}));
-    stranger.workspace(json!({}));
     both(&stranger, "CredentialRejected", &["AADSTS70021", "Add a federated credential"]).await;
     stranger.credential(SECRET);
     heals(&stranger).await;

@@ -1,6 +1,6 @@
 //! Reads that fail: nothing is taken for gone that isn't shown, and what was known stands until it is too old.
 
-use azureml_tests::team::condition;
+use azureml_tests::team::{WORKSPACE, condition};
 use serde_json::{Value, json};
 
 use crate::support::{Case, Days, Weather, all, says, tells};
@@ -97,17 +97,22 @@ async fn an_outage_leaves_what_was_known_and_says_that_it_is_old() {
     assert_eq!(condition(&object, "Ready"), condition(&before, "Ready"));
     // A new manifest isn't said to be in force before anybody could look; nor is what is deleted said to be gone.
     case.edit("gpu", json!({"scale": {"maxNodes": 2}}));
+    case.workspace(json!({"allowedNamespaces": {"from": "All"}}));
     case.delete("amlcc", "leaving");
     case.cluster("new", json!({}));
     case.lists(3).await;
     let object = case.until("ComputeCluster", "gpu", says("to be there", |_| true)).await;
     assert_eq!(object["metadata"]["generation"], 2);
     assert_eq!(condition(&object, "Ready")["observedGeneration"], 1, "{object:#}");
+    let workspace = case.until("Workspace", WORKSPACE, says("to be there", |_| true)).await;
+    assert_eq!(condition(&workspace, "Ready")["status"], "True", "{workspace:#}");
+    assert_eq!(condition(&workspace, "Ready")["observedGeneration"], 1, "{workspace:#}");
     let new = case.until("ComputeCluster", "new", tells("Ready", "Pending", &[])).await;
     assert_eq!(condition(&new, "Ready")["status"], "Unknown", "{new:#}");
     case.until("ComputeCluster", "leaving", says("to be held", |object| object["metadata"]["finalizers"].is_array()))
         .await;
     days.env.sim.post("outage", json!({"on": false})).await.unwrap();
+    case.workspace_ready().await;
     case.ready("gpu").await;
     case.ready("new").await;
     case.gone("leaving").await;

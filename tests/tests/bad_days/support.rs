@@ -32,6 +32,8 @@ pub struct Weather {
     pub flags: &'static [(&'static str, &'static str)],
     /// Laid over azure-sim's world.
     pub world: Option<Value>,
+    /// Cases whose principal trusts the operator's service account.
+    pub federated: &'static [&'static str],
     /// When the operator starts.
     pub start: OperatorStart,
 }
@@ -40,7 +42,7 @@ impl Days {
     pub async fn start(cases: &[&'static str], weather: Weather) -> Self {
         let dir = RunDir::new("world").unwrap();
         let world = dir.path().join("world.yaml");
-        std::fs::write(&world, world_of(cases, weather.world.unwrap_or(json!({}))).to_string()).unwrap();
+        std::fs::write(&world, world_of(cases, &weather).to_string()).unwrap();
         let mut operator = brisk_operator();
         operator.flags.extend(weather.flags.iter().map(|(flag, value)| (flag.to_string(), value.to_string())));
         let sim = SimOptions { world, ..SimOptions::default() };
@@ -75,7 +77,7 @@ fn azure(case: &str) -> String {
 }
 
 /// The demo's world with a workspace and a Contributor for each case.
-fn world_of(cases: &[&str], over: Value) -> Value {
+fn world_of(cases: &[&str], weather: &Weather) -> Value {
     let text = std::fs::read_to_string(SimOptions::default().world).unwrap();
     let mut world: Value = serde_yaml_ng::from_str(&text).unwrap();
     for (at, case) in cases.iter().enumerate() {
@@ -83,12 +85,17 @@ fn world_of(cases: &[&str], over: Value) -> Value {
             "subscription": demo::SUBSCRIPTION, "resourceGroup": demo::RESOURCE_GROUP, "name": azure(case),
             "location": "westeurope",
         }));
+        let trust = json!({
+            "issuer": "https://kubernetes.default.svc.cluster.local",
+            "subject": "system:serviceaccount:azureml-system:azureml-operator",
+        });
+        let federated = if weather.federated.contains(case) { json!([trust]) } else { json!([]) };
         world["principals"].as_array_mut().unwrap().push(json!({
-            "clientId": client(at), "tenant": demo::TENANT, "name": case, "secret": SECRET,
+            "clientId": client(at), "tenant": demo::TENANT, "name": case, "secret": SECRET, "federated": federated,
             "roles": [{"scope": format!("/subscriptions/{}", demo::SUBSCRIPTION), "role": "Contributor"}],
         }));
     }
-    azureml_tests::team::laid(world, over)
+    azureml_tests::team::laid(world, weather.world.clone().unwrap_or(json!({})))
 }
 
 /// Runs cases side by side, and tells which of them failed.
