@@ -31,7 +31,7 @@ async fn weathers(case: Case<'_>, fault: Fault) {
             _ => case.delete("amlcc", "gpu"),
         }
         if let Some((reason, words)) = fault.told {
-            case.tells("gpu", reason, words).await;
+            case.told_once("gpu", reason, words).await;
         }
         match method {
             "DELETE" => case.gone("gpu").await,
@@ -161,13 +161,13 @@ async fn operation_fails(case: Case<'_>) {
     let words = &["SomethingBroke", "A disk of ours is full"];
     case.fault("PUT", "/computes/gpu", 1, fails.clone()).await;
     case.cluster("gpu", json!({}));
-    case.tells("gpu", "ProvisioningFailed", words).await;
+    case.told_once("gpu", "ProvisioningFailed", words).await;
     case.ready("gpu").await;
     assert_eq!(case.writes("gpu").await, ["PUT 201", "DELETE 202", "PUT 201"]);
 
     case.fault("PATCH", "/computes/gpu", 1, fails.clone()).await;
     case.edit("gpu", json!({"scale": {"maxNodes": 2}}));
-    case.tells("gpu", "ProvisioningFailed", words).await;
+    case.told_once("gpu", "ProvisioningFailed", words).await;
     case.ready("gpu").await;
     let writes = case.writes("gpu").await;
     assert_eq!(writes[3..], ["PATCH 200", "PATCH 200"]);

@@ -6,6 +6,7 @@ mod admission;
 mod crash;
 mod credentials;
 mod faults;
+mod history;
 mod reads;
 mod refusals;
 mod support;

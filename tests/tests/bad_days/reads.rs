@@ -68,7 +68,7 @@ async fn refused(case: Case<'_>) {
     for (fault, reason, words) in rows {
         case.fault("GET", "/computes", 12, fault).await;
         for name in CLUSTERS {
-            case.tells(name, reason, &[words]).await;
+            case.told_once(name, reason, &[words]).await;
         }
         for name in CLUSTERS {
             case.ready(name).await;
@@ -77,7 +77,7 @@ async fn refused(case: Case<'_>) {
     }
     // Under a list that is refused, a deletion waits: nothing shows that the cluster is gone.
     case.fault("GET", "/computes", 12, json!({"status": 403, "code": "AuthorizationFailed"})).await;
-    case.tells("alpha", "Forbidden", &[]).await;
+    case.told_once("alpha", "Forbidden", &[]).await;
     case.delete("amlcc", "alpha");
     case.gone("alpha").await;
     assert_eq!(case.writes("alpha").await, ["PUT 201", "DELETE 202"]);

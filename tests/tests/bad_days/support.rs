@@ -3,6 +3,7 @@
 //! Each case has a namespace, a principal and a workspace in Azure of its own, so that a fault, a role or a lock of one
 //! isn't felt by another.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
+use crate::history::History;
+
 /// How long a wait may take on a machine that is busy with other things.
 pub const LONG: Duration = Duration::from_secs(150);
 /// The secret of every case's principal, which is good for nothing else.
@@ -22,6 +25,7 @@ pub const SECRET: &str = "demo-only-not-a-secret-either";
 pub struct Days {
     pub env: Environment,
     cases: Vec<&'static str>,
+    history: History,
     _world: RunDir,
 }
 
@@ -48,14 +52,17 @@ impl Days {
         let sim = SimOptions { world, ..SimOptions::default() };
         let options = EnvOptions { sim, operator, start: weather.start, ..EnvOptions::default() };
         let env = Environment::start(options).await.unwrap_or_else(|error| panic!("{error}"));
-        Days { env, cases: cases.to_vec(), _world: dir }
+        let history = History::record(&env.plane.client());
+        Days { env, cases: cases.to_vec(), history, _world: dir }
     }
 
     /// A case, without its objects in Kubernetes.
     pub fn case(&self, name: &str) -> Case<'_> {
         let team = Team { env: &self.env, namespace: name.to_string() };
         let at = self.cases.iter().position(|case| *case == name).unwrap_or_else(|| panic!("no case {name}"));
-        Case { team, client: client(at), azure: azure(name) }
+        let history = self.history.clone();
+        let since = Cell::new(history.end());
+        Case { team, client: client(at), azure: azure(name), history, since }
     }
 
     /// A case with its namespace, credential and Workspace.
@@ -123,6 +130,9 @@ pub struct Case<'a> {
     pub client: String,
     /// Its workspace's name in Azure.
     pub azure: String,
+    history: History,
+    /// The end of the history before the case last changed something.
+    since: Cell<usize>,
 }
 
 impl Case<'_> {
@@ -151,14 +161,21 @@ impl Case<'_> {
         self.put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": texts}));
     }
 
+    /// What is told from here on is told of what is done next.
+    fn changes(&self) {
+        self.since.set(self.history.end());
+    }
+
     /// Server-side apply: what an earlier apply named and this one doesn't goes.
     fn put(&self, object: Value) {
+        self.changes();
         let applied = self.env().plane.kubectl_with_input(&["apply", "--server-side", "-f", "-"], &object.to_string());
         applied.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Applies the case's Workspace object; `spec` is laid over the usual one, where null takes a member away.
     pub fn workspace(&self, mut spec: Value) {
+        self.changes();
         if spec.get("azureName").is_none() {
             spec["azureName"] = json!(self.azure);
         }
@@ -166,14 +183,17 @@ impl Case<'_> {
     }
 
     pub fn cluster(&self, name: &str, spec: Value) {
+        self.changes();
         self.team.cluster(name, spec).unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub fn edit(&self, name: &str, spec: Value) {
+        self.changes();
         self.team.edit(name, spec).unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub fn delete(&self, kind: &str, name: &str) {
+        self.changes();
         self.team.delete(kind, name).unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -210,6 +230,20 @@ impl Case<'_> {
     /// As [`Self::told`], of a cluster.
     pub async fn tells(&self, name: &str, reason: &str, words: &[&str]) -> Value {
         self.told("ComputeCluster", name, reason, words).await
+    }
+
+    /// As [`Self::tells`], or it did so for a moment since the case last changed something or added a fault.
+    pub async fn told_once(&self, name: &str, reason: &str, words: &[&str]) -> Value {
+        let namespace = self.team.namespace.clone();
+        let is_it = |object: &Value| {
+            let metadata = &object["metadata"];
+            object["kind"] == "ComputeCluster" && metadata["name"] == name && metadata["namespace"] == *namespace
+        };
+        let told = |object: &Value| is_it(object) && does_tell(object, "Ready", reason, words);
+        tokio::select! {
+            found = self.history.find(self.since.get(), told) => found,
+            found = self.tells(name, reason, words) => found,
+        }
     }
 
     /// The ARM id of the case's workspace.
@@ -262,6 +296,7 @@ impl Case<'_> {
 
     /// Adds a fault for requests to a path of this case that has this in it.
     pub async fn fault(&self, method: &str, part: &str, times: i64, fault: Value) {
+        self.changes();
         let matches = json!({"method": method, "pathContains": format!("/{}{part}", self.azure)});
         let rule = json!({"match": matches, "times": times, "fault": fault});
         self.env().sim.fault(rule).await.unwrap_or_else(|error| panic!("{error}"));
@@ -284,11 +319,19 @@ pub fn tells(kind: &str, reason: &str, words: &[&str]) -> Until {
     let (kind, reason) = (kind.to_string(), reason.to_string());
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
     let what = format!("{kind} to tell {reason} with {words:?}");
-    says(what, move |object| {
-        let found = condition(object, &kind);
-        let message = found["message"].as_str().unwrap_or_default().to_lowercase();
-        found["status"] != "True"
-            && found["reason"] == *reason
-            && words.iter().all(|word| message.contains(&word.to_lowercase()))
-    })
+    says(what, move |object| does_tell(object, &kind, &reason, &words))
+}
+
+fn does_tell(object: &Value, kind: &str, reason: &str, words: &[impl AsRef<str>]) -> bool {
+    let found = condition(object, kind);
+    let message = found["message"].as_str().unwrap_or_default().to_lowercase();
+    found["status"] != "True"
+        && found["reason"] == *reason
+        && words.iter().all(|word| message.contains(&word.as_ref().to_lowercase()))
+}
+
+/// It was refused, however often, until it was done once.
+pub fn refused_until_done(writes: &[String], refused: &str, done: &str) {
+    let (last, before) = writes.split_last().unwrap();
+    assert!(last == done && !before.is_empty() && before.iter().all(|write| write == refused), "{writes:?}");
 }
