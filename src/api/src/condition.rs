@@ -51,6 +51,11 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
+            /// The reason that stands in a condition; `None` for one that another release wrote.
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+            }
+
             /// What it means.
             pub const fn cause(self) -> &'static str {
                 match self { $(Self::$name => $cause,)* }
@@ -135,6 +140,15 @@ impl Truth {
             Self::True => "True",
             Self::False => "False",
             Self::Unknown => "Unknown",
+        }
+    }
+
+    /// From a condition's `status`.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "True" => Self::True,
+            "False" => Self::False,
+            _ => Self::Unknown,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use azureml_api::registry;
 use azureml_api::workspace::WorkspaceSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -64,6 +65,12 @@ impl Object {
     /// `status`.
     pub fn status(&self) -> &Value {
         self.raw.data.get("status").unwrap_or(&Value::Null)
+    }
+
+    /// `status.conditions`; none where they can't be read.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let conditions = self.status().get("conditions").cloned();
+        conditions.and_then(|conditions| serde_json::from_value(conditions).ok()).unwrap_or_default()
     }
 
     /// `metadata.generation`.

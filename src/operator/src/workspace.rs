@@ -226,13 +226,7 @@ fn kept(status: &WorkspaceStatus) -> Vec<Wanted> {
     let types = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::InSync];
     let old = |of: ConditionType| {
         let c = status.conditions.iter().find(|c| c.type_ == of.as_str())?;
-        let truth = match c.status.as_str() {
-            "True" => Truth::True,
-            "False" => Truth::False,
-            _ => Truth::Unknown,
-        };
-        let reason = Reason::ALL.iter().copied().find(|reason| reason.as_str() == c.reason)?;
-        Some(one(of, truth, reason, &c.message))
+        Some(one(of, Truth::parse(&c.status), Reason::parse(&c.reason)?, &c.message))
     };
     types.into_iter().filter_map(old).collect()
 }

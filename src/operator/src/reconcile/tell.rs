@@ -110,12 +110,7 @@ impl Target<'_> {
 /// An event for each change of the Ready condition's reason that a person would want to hear of, for new drift that is
 /// only reported, and for a plan that needs approval.
 async fn tell_transitions(ctx: &Context, object: &Object, before: &[Condition], plan: Option<&Plan>) {
-    let after: Vec<Condition> = object
-        .status()
-        .get("conditions")
-        .cloned()
-        .and_then(|conditions| serde_json::from_value(conditions).ok())
-        .unwrap_or_default();
+    let after = object.conditions();
     let find = |all: &[Condition], of: ConditionType| all.iter().find(|c| c.type_ == of.as_str()).cloned();
     let changed = |of: ConditionType| {
         let now = find(&after, of)?;
@@ -151,12 +146,7 @@ pub async fn undecodable(ctx: &Context, object: &std::sync::Arc<Object>, error: 
     let one =
         |condition| Wanted { condition, truth: Truth::True, reason: Reason::Undecodable, message: message.clone() };
     let wanted = [Wanted { truth: Truth::False, ..one(ConditionType::Ready) }, one(ConditionType::Stalled)];
-    let before: Vec<Condition> = object
-        .status()
-        .get("conditions")
-        .cloned()
-        .and_then(|conditions| serde_json::from_value(conditions).ok())
-        .unwrap_or_default();
+    let before = object.conditions();
     let merged = merge(&before, &wanted, object.generation(), Timestamp::now());
     let mut whole = object.status().clone();
     set(&mut whole, "conditions", serde_json::to_value(merged).unwrap_or(Value::Null));

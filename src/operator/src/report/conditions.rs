@@ -239,7 +239,7 @@ fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
     let known = s.previous.iter().find(|c| c.type_ == "InSync");
     wanted.push(match (s.stale, known) {
         (Some(why), _) => in_sync(Truth::Unknown, Reason::ObservationStale, why),
-        (None, Some(known)) => in_sync(truth_of(&known.status), reason_of(&known.reason), &known.message),
+        (None, Some(known)) => in_sync(Truth::parse(&known.status), reason_of(&known.reason), &known.message),
         (None, None) => in_sync(Truth::Unknown, Reason::Unobserved, message),
     });
     wanted
@@ -247,7 +247,7 @@ fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
 
 fn previous_ready(s: &Situation<'_>, message: &str) -> Wanted {
     match s.previous.iter().find(|c| c.type_ == "Ready") {
-        Some(old) => ready(truth_of(&old.status), reason_of(&old.reason), &old.message),
+        Some(old) => ready(Truth::parse(&old.status), reason_of(&old.reason), &old.message),
         None => ready(Truth::Unknown, Reason::Pending, message),
     }
 }
@@ -275,15 +275,7 @@ fn reconciling(reason: Reason, message: &str) -> Wanted {
     Wanted { condition: ConditionType::Reconciling, truth: Truth::True, reason, message: message.to_owned() }
 }
 
-fn truth_of(text: &str) -> Truth {
-    match text {
-        "True" => Truth::True,
-        "False" => Truth::False,
-        _ => Truth::Unknown,
-    }
-}
-
 /// A reason that an older release wrote and this one doesn't know is told as Pending.
 fn reason_of(text: &str) -> Reason {
-    Reason::ALL.iter().copied().find(|reason| reason.as_str() == text).unwrap_or(Reason::Pending)
+    Reason::parse(text).unwrap_or(Reason::Pending)
 }
