@@ -6,6 +6,7 @@
 //! - [`Budget`]: ARM's token buckets, kept on this side so that a 429 is the exception.
 //! - [`ArmClient`]: one call is one request: it spends a [`Permit`], never waits for a
 //!   turn, never retries, and never follows a URL to a host that isn't the configured ARM.
+//! - [`Answer`]: what ARM's answers say, without I/O.
 //! - [`ArmError`]: every failure, classified once.
 //!
 //! # How a write goes
@@ -32,7 +33,9 @@ pub use budget::{
     Admission, BucketSize, BucketState, Budget, BudgetConfig, Claim, InvalidShare, OperationKind, Permit, Priority,
     provider_scope,
 };
-pub use client::{ArmClient, NextLink, OperationStatus, OperationUrl, Page, RequestObserver, RequestRecord, Response};
+pub use client::{correlated, 
+    Answer, ArmClient, NextLink, OperationStatus, OperationUrl, Page, RequestObserver, RequestRecord, Response,
+};
 pub use cloud::{Cloud, InvalidCloud};
 pub use credential::{Credential, CredentialConfig, CredentialError};
 pub use error::{ArmError, ErrorClass, ErrorKind, Sent, ThrottleOrigin};

@@ -1,5 +1,7 @@
 //! Requests to ARM: one call, one request, one spent permit.
 
+mod answer;
+mod correlation;
 mod links;
 mod operation;
 mod path;
@@ -14,10 +16,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
+pub use answer::Answer;
+pub use correlation::correlated;
 pub use links::{NextLink, OperationUrl, Page};
 pub use operation::OperationStatus;
 
-use crate::error::{Sent, ThrottleOrigin, correlation_id, retry_after};
+use crate::error::{Sent, ThrottleOrigin, correlation_id};
 use crate::http_client::chain;
 use crate::{ArmError, Budget, Cloud, Credential, ErrorKind, HttpClient, OperationKind, Permit};
 
@@ -98,13 +102,6 @@ impl Outgoing<'_> {
     fn named(&self) -> String {
         format!("{} {}", self.method, self.url.path())
     }
-}
-
-/// An answer that was read to its end.
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Vec<u8>,
 }
 
 impl ArmClient {
@@ -206,9 +203,7 @@ impl ArmClient {
         };
         let outgoing = Outgoing { method: Method::GET, url, body: None };
         let request = outgoing.named();
-        let answer = self.send(&outgoing, permit).await?;
-        let response = self.response(answer, &outgoing)?;
-        links::page(response.body, next, self.cloud(), &request)
+        self.send(&outgoing, permit).await?.page(next, self.cloud(), &request, Timestamp::now())
     }
 
     /// Reads how an operation goes.
@@ -218,14 +213,10 @@ impl ArmClient {
     pub async fn operation(&self, url: &OperationUrl, permit: Permit) -> Result<OperationStatus, ArmError> {
         let url = links::on_resource_manager(url.as_str(), self.cloud()).map_err(|why| why.error("GET operation"))?;
         let outgoing = Outgoing { method: Method::GET, url, body: None };
-        let answer = match self.send(&outgoing, permit).await {
-            Ok(answer) => answer,
-            Err(error) => return operation::of_error(error),
-        };
-        let wait = retry_after(&answer.headers, Timestamp::now());
-        let status = answer.status;
-        let body = parse_body(&answer, &outgoing)?;
-        Ok(operation::of_answer(status, &body, wait))
+        match self.send(&outgoing, permit).await {
+            Ok(answer) => answer.operation(&outgoing.named(), Timestamp::now()),
+            Err(error) => operation::of_error(error),
+        }
     }
 
     async fn call(
@@ -240,20 +231,7 @@ impl ArmClient {
         let url = path::url(self.cloud(), method.as_str(), id, api_version, query)?;
         let outgoing = Outgoing { method, url, body };
         let answer = self.send(&outgoing, permit).await?;
-        self.response(answer, &outgoing)
-    }
-
-    /// Makes a success of an answer.
-    fn response(&self, answer: Answer, outgoing: &Outgoing<'_>) -> Result<Response, ArmError> {
-        let operation = links::operation_url(answer.status, &answer.headers, self.cloud())
-            .map_err(|why| ArmError { status: Some(answer.status), ..why.error(&outgoing.named()) })?;
-        Ok(Response {
-            status: answer.status,
-            body: parse_body(&answer, outgoing)?,
-            operation,
-            retry_after: retry_after(&answer.headers, Timestamp::now()),
-            correlation_id: correlation_id(&answer.headers),
-        })
+        answer.response(self.cloud(), &outgoing.named(), Timestamp::now())
     }
 
     /// Sends one request and learns from its answer. Only a 2xx is `Ok`.
@@ -295,14 +273,16 @@ impl ArmClient {
         let sent = Instant::now();
         let mut response = builder.send().await.map_err(|error| broken(&error, &name))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let remaining = remaining(&headers, bucket.kind);
+        let mut answer = Answer { status, headers, body: Vec::new() };
+        let remaining = answer.remaining(bucket.kind);
         self.inner.budget.observe_since(&bucket.principal, &bucket.subscription, bucket.kind, remaining, sent);
 
-        let mut body = Vec::new();
         let mut cut = None;
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
+                Ok(Some(chunk)) if answer.body.len() + chunk.len() <= LONGEST_BODY => {
+                    answer.body.extend_from_slice(&chunk);
+                }
                 Ok(Some(_)) => {
                     cut = Some(format!("the answer is longer than {LONGEST_BODY} bytes"));
                     break;
@@ -314,11 +294,11 @@ impl ArmClient {
                 }
             }
         }
-        match (status, cut) {
-            (200..=299, None) => Ok(Answer { status, headers, body }),
+        answer.success(&name, Timestamp::now())?;
+        match cut {
+            None => Ok(answer),
             // It took effect, or may have; only its answer is lost.
-            (200..=299, Some(reason)) => Err(unreadable(status, &headers, &reason, &name)),
-            _ => Err(ArmError::from_response(status, &headers, &body, &name, Timestamp::now())),
+            Some(reason) => Err(unreadable(status, &answer.headers, &reason, &name)),
         }
     }
 
@@ -328,15 +308,14 @@ impl ArmClient {
             Ok(answer) => (Some(answer.status), None, correlation_id(&answer.headers)),
             Err(error) => (error.status, Some(error.code.clone()), error.correlation_id.clone()),
         };
-        tracing::debug!(
-            method = %outgoing.method,
-            path = outgoing.url.path(),
-            status,
-            code,
-            correlation,
-            milliseconds = duration.as_millis() as u64,
-            "Azure Resource Manager request"
-        );
+        let (method, path) = (&outgoing.method, outgoing.url.path());
+        let milliseconds = duration.as_millis() as u64;
+        // Writes are few, and what everything else is about.
+        if *method == Method::GET {
+            tracing::debug!(%method, path, status, code, correlation, milliseconds, "read from Azure");
+        } else {
+            tracing::info!(%method, path, status, code, correlation, milliseconds, "wrote to Azure");
+        }
         self.inner.observer.completed(&RequestRecord {
             method: outgoing.method.to_string(),
             provider: path::provider(outgoing.url.path()).to_owned(),
@@ -391,21 +370,14 @@ fn headers(token: &SecretString, request: &str) -> Result<HeaderMap, ArmError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, bearer);
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    if let Ok(id) = HeaderValue::try_from(uuid::Uuid::new_v4().to_string()) {
-        headers.insert("x-ms-client-request-id", id.clone());
-        headers.insert("x-ms-correlation-request-id", id);
+    let own = uuid::Uuid::new_v4().to_string();
+    let correlation = correlation::current().unwrap_or_else(|| own.clone());
+    for (name, id) in [("x-ms-client-request-id", own), ("x-ms-correlation-request-id", correlation)] {
+        if let Ok(id) = HeaderValue::try_from(id) {
+            headers.insert(name, id);
+        }
     }
     Ok(headers)
-}
-
-/// ARM's count of what is left, under the name that fits the kind of operation.
-fn remaining(headers: &HeaderMap, kind: OperationKind) -> Option<u64> {
-    let name = match kind {
-        OperationKind::Read => "x-ms-ratelimit-remaining-subscription-reads",
-        OperationKind::Write => "x-ms-ratelimit-remaining-subscription-writes",
-        OperationKind::Delete => "x-ms-ratelimit-remaining-subscription-deletes",
-    };
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// No answer. Only a failure before there was a connection is known to have had no effect.
@@ -425,17 +397,6 @@ fn unreadable(status: u16, headers: &HeaderMap, reason: &str, request: &str) -> 
         correlation_id: correlation_id(headers),
         ..ArmError::new(ErrorKind::BadAnswer, "AnswerUnreadable", reason, request, Sent::MaybeProcessed)
     }
-}
-
-/// The body of a success as JSON; nothing at all is `Null`.
-fn parse_body(answer: &Answer, outgoing: &Outgoing<'_>) -> Result<Value, ArmError> {
-    if answer.body.trim_ascii().is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_slice(&answer.body).map_err(|error| {
-        let reason = format!("the answer is not JSON: {error}");
-        unreadable(answer.status, &answer.headers, &reason, &outgoing.named())
-    })
 }
 
 #[cfg(test)]
