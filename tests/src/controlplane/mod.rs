@@ -1,7 +1,7 @@
 //! etcd, kube-apiserver and, where a test needs them, the controllers: the real ones, on loopback.
 
-mod keys;
-mod kubeconfig;
+pub(crate) mod keys;
+pub(crate) mod kubeconfig;
 pub mod kubectl;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -116,6 +116,11 @@ impl ControlPlane {
     /// The API server's address.
     pub fn url(&self) -> String {
         server(self.port)
+    }
+
+    /// The certificate that the API server's clients must trust, as a PEM file.
+    pub fn ca(&self) -> &Path {
+        &self.keys.ca
     }
 
     /// The folder of this run, with the logs; other processes of the same environment may live in it.
