@@ -6,9 +6,9 @@ use crate::{
     dice, entra,
     front::{
         auth,
-        faults::{Fault, Faults, Loss},
+        faults::{Endpoint, Fault, Faults, Loss},
         governance,
-        http::{Answer, Delivery, Request},
+        http::{Answer, Delivery, Request, pairs},
         log::Log,
         refusal::{Origin, Outcome, Refusal},
         roles,
@@ -130,7 +130,9 @@ impl Sim {
 
     fn entra(&mut self, req: &Request, now: Now) -> Option<Answer> {
         let is_token = entra::serves(&req.path);
-        let fault = if is_token { self.faults.strike(req, "", now) } else { None };
+        let form = String::from_utf8_lossy(&req.body);
+        let client = pairs(&form).find(|(key, _)| key == "client_id").map(|(_, id)| id).unwrap_or_default();
+        let fault = if is_token { self.faults.strike(req, Endpoint::Token, &client, now) } else { None };
         if let Some(answer) = fault.as_ref().and_then(|f| instead(f, now)) {
             return Some(answer);
         }
@@ -152,11 +154,11 @@ impl Sim {
             Ok(remaining) => usual.extend(remaining),
             Err(refusal) => return (dress(refusal.into(), usual), who),
         }
-        let fault = self.faults.strike(req, &caller.client_id, now);
+        let fault = self.faults.strike(req, Endpoint::Arm, &caller.client_id, now);
         let provider = route.as_ref().is_ok_and(Route::is_machine_learning);
         let outcome = match fault.as_ref().and_then(|f| instead(f, now)) {
             Some(answer) => {
-                if matches!(fault, Some(Fault::RpThrottle(_) | Fault::RetryableError(_))) {
+                if fault.as_ref().is_some_and(Fault::is_providers) {
                     usual.extend(self.provider_headers(route.as_ref().ok(), "error"));
                 }
                 return (dress(answer, usual), who);
@@ -432,7 +434,10 @@ fn instead(fault: &Fault, now: Now) -> Option<Answer> {
     match fault {
         Fault::Reset => Some(Answer { delivery: Delivery::Reset, ..Answer::empty(0) }),
         Fault::Hang => Some(Answer { delivery: Delivery::Never, ..Answer::empty(0) }),
-        other => other.refusal(now).map(Answer::from),
+        other => other.refusal(now).map(|refusal| match other.text() {
+            Some(text) => Answer { body: serde_json::Value::Null, text: Some(text), ..Answer::from(refusal) },
+            None => Answer::from(refusal),
+        }),
     }
 }
 
@@ -441,6 +446,7 @@ fn after(mut answer: Answer, fault: Option<&Fault>) -> Answer {
     match fault {
         Some(Fault::Truncate) => answer.delivery = Delivery::Truncated,
         Some(Fault::Delay(by)) => answer.delivery = Delivery::Delayed(by.unsigned_abs()),
+        Some(Fault::Drip(over)) => answer.delivery = Delivery::Dripping(over.unsigned_abs()),
         Some(Fault::ApplyThenFail(Loss::Reset)) => answer.delivery = Delivery::Reset,
         Some(Fault::ApplyThenFail(Loss::Status)) => {
             answer = Answer::json(

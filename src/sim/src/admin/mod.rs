@@ -30,10 +30,7 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
         }
         ("faults", "GET") => Ok(sim.faults.list()),
         ("faults", "POST") => add_faults(sim, req),
-        ("faults", "DELETE") => {
-            sim.faults.clear();
-            Ok(json!({}))
-        }
+        ("faults", "DELETE") => Ok(sim.faults.clear(rest)),
         ("outage", "POST") => body::<OutageSpec>(req).map(|spec| {
             sim.faults.set_outage(&spec, now);
             json!({"on": spec.on})

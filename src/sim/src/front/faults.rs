@@ -1,6 +1,9 @@
 //! Faults injected by tests: which requests they hit, and what they do.
 
-use super::{http::Request, refusal::Refusal};
+use super::{
+    http::{Request, Text},
+    refusal::{Origin, Refusal},
+};
 use crate::{
     clock::{Now, http_date, later, parse_duration},
     world::Lapse,
@@ -14,6 +17,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
+    /// What to call it when it is to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Which requests.
     #[serde(default, rename = "match")]
     pub matches: Match,
@@ -28,6 +34,9 @@ pub struct Rule {
     /// Times it has struck.
     #[serde(default, skip_deserializing)]
     pub struck: i64,
+    /// Whether the request that it waits for has come.
+    #[serde(default, skip_deserializing)]
+    pub armed: bool,
 }
 
 fn once() -> i64 {
@@ -44,9 +53,18 @@ pub struct Match {
     /// Part of the path, without case. Only rules with this hit the token endpoint.
     #[serde(default)]
     pub path_contains: Option<String>,
-    /// Client id.
+    /// End of the path, without case.
+    #[serde(default)]
+    pub path_ends: Option<String>,
+    /// Part of the query as it was written, without case.
+    #[serde(default)]
+    pub query_contains: Option<String>,
+    /// Client id, at the token endpoint that of the request.
     #[serde(default)]
     pub principal: Option<String>,
+    /// Begin after a request that matches this.
+    #[serde(default)]
+    pub after: Option<Box<Match>>,
     /// Begin with the n-th matching request (1 is the first).
     #[serde(default)]
     pub nth: Option<u64>,
@@ -64,6 +82,8 @@ pub enum Fault {
     Truncate,
     /// Do it, and hold the answer back for this long (real time).
     Delay(SignedDuration),
+    /// Do it, and let the body drip for this long (real time).
+    Drip(SignedDuration),
     /// Never answer, doing nothing.
     Hang,
     /// The operation that the write starts fails.
@@ -115,7 +135,22 @@ pub struct CannedAnswer {
     /// Retry-After.
     #[serde(default)]
     pub retry_after: Option<RetryAfter>,
+    /// Who answers.
+    #[serde(default)]
+    pub origin: Origin,
+    /// This very body in place of an error: a text as it is, anything else as JSON.
+    #[serde(default)]
+    pub body: Option<Value>,
+    /// Its content type.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// Blanks are added to that body up to this many bytes.
+    #[serde(default)]
+    pub size: usize,
 }
+
+/// The longest body that a fault makes.
+const LARGEST: usize = 256 << 20;
 
 /// A `Retry-After`: a number of seconds, `{"dateIn": seconds}` for an HTTP date, or a text sent as it is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -170,6 +205,7 @@ impl TryFrom<Value> for Fault {
             "truncate" => Self::Truncate,
             "hang" => Self::Hang,
             "delay" => Self::Delay(parse_duration(argument.as_str().unwrap_or("5s"))?),
+            "drip" => Self::Drip(parse_duration(argument.as_str().unwrap_or("5s"))?),
             "operationFails" => Self::OperationFails {
                 code: text("code", "InternalServerError"),
                 message: text("message", "The operation failed because a test said so."),
@@ -192,13 +228,35 @@ impl TryFrom<Value> for Fault {
 }
 
 impl Fault {
+    /// The body that this fault answers in place of an error, when it has one.
+    pub fn text(&self) -> Option<Text> {
+        let Self::Answer(canned) = self else { return None };
+        let body = match canned.body.as_ref()? {
+            Value::String(text) => text.clone(),
+            json => json.to_string(),
+        };
+        let mut bytes = body.into_bytes();
+        bytes.resize(bytes.len().max(canned.size.min(LARGEST)), b' ');
+        let content_type = canned.content_type.as_deref().unwrap_or("application/json; charset=utf-8");
+        Some(Text { content_type: content_type.into(), bytes })
+    }
+
+    /// Whether it answers in the provider's name.
+    pub fn is_providers(&self) -> bool {
+        match self {
+            Self::RpThrottle(_) | Self::RetryableError(_) => true,
+            Self::Answer(canned) => canned.origin == Origin::Provider,
+            _ => false,
+        }
+    }
+
     /// The refusal that this fault is, when it answers by itself.
     pub fn refusal(&self, now: Now) -> Option<Refusal> {
         match self {
             Self::Answer(canned) => {
                 let code = canned.code.as_deref().unwrap_or_else(|| default_code(canned.status));
                 let message = canned.message.as_deref().unwrap_or("A fault was injected.");
-                let mut refusal = Refusal::arm(canned.status, code, message);
+                let mut refusal = Refusal { origin: canned.origin, ..Refusal::arm(canned.status, code, message) };
                 refusal.headers.extend(canned.headers.clone());
                 match &canned.retry_after {
                     Some(wait) => Some(refusal.with("Retry-After", wait.text(now))),
@@ -232,9 +290,13 @@ fn default_code(status: u16) -> &'static str {
         401 => "InvalidAuthenticationToken",
         403 => "AuthorizationFailed",
         404 => "ResourceNotFound",
+        408 => "RequestTimeout",
         409 => "Conflict",
+        412 => "PreconditionFailed",
         429 => "TooManyRequests",
+        502 => "BadGateway",
         503 => "ServiceUnavailable",
+        504 => "GatewayTimeout",
         _ => "InternalServerError",
     }
 }
@@ -272,9 +334,13 @@ impl Faults {
         self.rules.push(rule);
     }
 
-    /// Drop all rules.
-    pub fn clear(&mut self) {
-        self.rules.clear();
+    /// Drop all rules, or those of one name. Gives what was dropped as JSON.
+    pub fn clear(&mut self, name: &str) -> Value {
+        let is_it = |rule: &Rule| name.is_empty() || rule.name.as_deref() == Some(name);
+        let (gone, kept) = std::mem::take(&mut self.rules).into_iter().partition(is_it);
+        self.rules = kept;
+        let gone: Vec<Rule> = gone;
+        json!({"value": gone})
     }
 
     /// The rules as JSON.
@@ -287,14 +353,20 @@ impl Faults {
         self.outage = spec.on.then(|| Outage { until: spec.lasts.map(|l| later(now.real, l.0)), reset: spec.reset });
     }
 
-    /// The fault that strikes this request, if any. `principal` is empty at the token endpoint.
-    pub fn strike(&mut self, req: &Request, principal: &str, now: Now) -> Option<Fault> {
+    /// The fault that strikes this request of a principal, if any.
+    pub fn strike(&mut self, req: &Request, to: Endpoint, principal: &str, now: Now) -> Option<Fault> {
         if let Some(outage) = self.outage.as_ref().filter(|o| o.until.is_none_or(|u| now.real < u)) {
             let canned = json!({"status": 503, "code": "ServiceUnavailable", "message": "The service is unavailable."});
             return if outage.reset { Some(Fault::Reset) } else { Fault::try_from(canned).ok() };
         }
+        let is_hit =
+            |matches: &Match| (to == Endpoint::Arm || matches.path_contains.is_some()) && hits(matches, req, principal);
         for rule in &mut self.rules {
-            if !hits(&rule.matches, req, principal) {
+            if let Some(first) = rule.matches.after.as_ref().filter(|_| !rule.armed) {
+                rule.armed = is_hit(first);
+                continue;
+            }
+            if !is_hit(&rule.matches) {
                 continue;
             }
             rule.seen += 1;
@@ -308,12 +380,23 @@ impl Faults {
     }
 }
 
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Azure Resource Manager.
+    Arm,
+    /// Entra's token endpoint.
+    Token,
+}
+
 fn hits(matches: &Match, req: &Request, principal: &str) -> bool {
     let path = req.path.to_ascii_lowercase();
+    let lower = |text: &String| text.to_ascii_lowercase();
     matches.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(&req.method))
-        && matches.path_contains.as_ref().is_none_or(|p| path.contains(&p.to_ascii_lowercase()))
+        && matches.path_contains.as_ref().is_none_or(|p| path.contains(&lower(p)))
+        && matches.path_ends.as_ref().is_none_or(|p| path.ends_with(&lower(p)))
+        && matches.query_contains.as_ref().is_none_or(|q| lower(&req.query).contains(&lower(q)))
         && matches.principal.as_ref().is_none_or(|p| p.eq_ignore_ascii_case(principal))
-        && (!principal.is_empty() || matches.path_contains.is_some())
 }
 
 #[cfg(test)]
@@ -331,6 +414,9 @@ mod tests {
             r#""truncate""#,
             r#""hang""#,
             r#"{"delay": "2s"}"#,
+            r#"{"drip": "2s"}"#,
+            r#"{"status": 200, "body": "<html>", "contentType": "text/html", "size": 100}"#,
+            r#"{"status": 400, "code": "UserError", "origin": "provider"}"#,
             r#"{"operationFails": {"code": "X", "message": "y"}}"#,
             r#""operationNeverEnds""#,
             r#""operationUrlLost""#,
@@ -353,10 +439,48 @@ mod tests {
         faults.add(rule(r#"{"match": {"method": "put", "nth": 2}, "times": 1, "fault": "reset"}"#));
         let put = Request { method: "PUT".into(), ..Request::default() };
         let get = Request { method: "GET".into(), ..Request::default() };
-        assert!(faults.strike(&get, "p", now).is_none());
-        let struck: Vec<bool> = (0..4).map(|_| faults.strike(&put, "p", now).is_some()).collect();
+        assert!(faults.strike(&get, Endpoint::Arm, "p", now).is_none());
+        let struck: Vec<bool> = (0..4).map(|_| faults.strike(&put, Endpoint::Arm, "p", now).is_some()).collect();
         assert_eq!(struck, [false, true, false, false]);
         faults.set_outage(&serde_json::from_str(r#"{"on": true, "for": "1s"}"#).unwrap(), now);
-        assert!(faults.strike(&get, "p", now).is_some());
+        assert!(faults.strike(&get, Endpoint::Arm, "p", now).is_some());
+    }
+
+    #[test]
+    fn a_rule_hits_what_it_names_and_ends_by_its_name() {
+        let now = Now { real: jiff::Timestamp::UNIX_EPOCH, virt: jiff::Timestamp::UNIX_EPOCH };
+        let mut faults = Faults::default();
+        faults.add(rule(
+            r#"{"name": "a", "match": {"pathEnds": "/Computes", "queryContains": "$SKIP", "principal": "P",
+                "after": {"method": "PUT"}}, "times": -1, "fault": "reset"}"#,
+        ));
+        let list = |query: &str| Request {
+            method: "GET".into(),
+            path: "/w/computes".into(),
+            query: query.into(),
+            ..Request::default()
+        };
+        let mut struck = |req: &Request, to, who: &str| faults.strike(req, to, who, now).is_some();
+        let page = list("a=b&$skip=c");
+        assert!(!struck(&page, Endpoint::Arm, "p"), "not before the PUT");
+        assert!(!struck(&Request { method: "PUT".into(), ..Request::default() }, Endpoint::Arm, "p"));
+        assert!(struck(&page, Endpoint::Arm, "p"));
+        assert!(!struck(&list("a=b"), Endpoint::Arm, "p"), "another query");
+        assert!(!struck(&page, Endpoint::Arm, "q"), "another principal");
+        assert!(!struck(&page, Endpoint::Token, "p"), "the token endpoint needs a part of its path");
+        assert!(!struck(&Request { path: "/w/computes/x".into(), ..page.clone() }, Endpoint::Arm, "p"));
+        faults.clear("b");
+        assert!(faults.strike(&page, Endpoint::Arm, "p", now).is_some());
+        faults.clear("a");
+        assert!(faults.strike(&page, Endpoint::Arm, "p", now).is_none());
+    }
+
+    #[test]
+    fn a_body_is_sent_as_it_is() {
+        let text = |json: &str| serde_json::from_str::<Fault>(json).unwrap().text();
+        let html = text(r#"{"status": 502, "body": "<p>", "contentType": "text/html", "size": 5}"#).unwrap();
+        assert_eq!((html.content_type.as_str(), html.bytes.as_slice()), ("text/html", "<p>  ".as_bytes()));
+        assert_eq!(text(r#"{"status": 200, "body": {"a": 1}}"#).unwrap().bytes, br#"{"a":1}"#);
+        assert_eq!(text(r#"{"status": 200}"#), None);
     }
 }

@@ -74,12 +74,23 @@ pub enum Delivery {
     Whole,
     /// It arrives later (real time).
     Delayed(Duration),
+    /// It arrives at once but for its body, which takes this long (real time).
+    Dripping(Duration),
     /// The connection ends in the middle of the body.
     Truncated,
     /// The connection is reset.
     Reset,
     /// It never comes.
     Never,
+}
+
+/// A body that isn't the JSON that it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// What it claims to be.
+    pub content_type: String,
+    /// What it is.
+    pub bytes: Vec<u8>,
 }
 
 /// An answer.
@@ -91,6 +102,8 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Body; nothing at all for a null.
     pub body: Value,
+    /// Sent in place of that body.
+    pub text: Option<Text>,
     /// Its fate on the way.
     pub delivery: Delivery,
 }
@@ -120,7 +133,11 @@ impl Answer {
 
     /// The body as bytes on the wire.
     pub fn bytes(&self) -> Vec<u8> {
-        if self.body.is_null() { Vec::new() } else { self.body.to_string().into_bytes() }
+        match &self.text {
+            Some(text) => text.bytes.clone(),
+            None if self.body.is_null() => Vec::new(),
+            None => self.body.to_string().into_bytes(),
+        }
     }
 }
 

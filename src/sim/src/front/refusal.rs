@@ -1,6 +1,7 @@
 //! Errors in the shape and words of Azure Resource Manager.
 
 use super::http::Answer;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A request refused.
@@ -25,9 +26,11 @@ pub struct Refusal {
 }
 
 /// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Origin {
     /// The front door.
+    #[default]
     Arm,
     /// The Machine Learning resource provider: another shape, and headers of its own.
     Provider,

@@ -23,18 +23,21 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Mutex,
+    time::Sleep,
 };
 use tokio_rustls::TlsAcceptor;
 
 /// Largest body taken.
 const LARGEST: usize = 4 << 20;
+/// Into how many pieces a body is cut that comes slowly.
+const DROPS: usize = 20;
 
 /// What every connection shares.
 #[derive(Clone)]
@@ -128,7 +131,7 @@ async fn respond(
         }
         Delivery::Never => std::future::pending().await,
         Delivery::Delayed(by) => tokio::time::sleep(by).await,
-        Delivery::Whole | Delivery::Truncated => {}
+        Delivery::Whole | Delivery::Truncated | Delivery::Dripping(_) => {}
     }
     write(&answer)
 }
@@ -158,7 +161,8 @@ fn write(answer: &Answer) -> io::Result<Response<Pieces>> {
         builder = builder.header(name, value);
     }
     if !bytes.is_empty() {
-        builder = builder.header("content-type", "application/json; charset=utf-8");
+        let usual = "application/json; charset=utf-8";
+        builder = builder.header("content-type", answer.text.as_ref().map_or(usual, |text| &text.content_type));
     }
     if answer.status != 204 {
         builder = builder.header("content-length", bytes.len());
@@ -166,21 +170,33 @@ fn write(answer: &Answer) -> io::Result<Response<Pieces>> {
     builder.body(Pieces::of(bytes, answer.delivery)).map_err(io::Error::other)
 }
 
-/// A body that may break off: the pieces still to come.
-struct Pieces(VecDeque<io::Result<Frame<Bytes>>>);
+/// A body that may break off, or come slowly: the pieces still to come.
+struct Pieces {
+    left: VecDeque<io::Result<Frame<Bytes>>>,
+    /// The wait before each of them.
+    pause: Duration,
+    next: Pin<Box<Sleep>>,
+}
 
 impl Pieces {
-    /// The whole body, or half of it and an error.
+    /// The whole body, half of it and an error, or drop by drop.
     fn of(bytes: Vec<u8>, delivery: Delivery) -> Self {
         let half = bytes.len() / 2;
+        let drops = bytes.len().div_ceil(DROPS).max(1);
         let whole = Bytes::from(bytes);
-        Self(match delivery {
+        let left = match delivery {
             Delivery::Truncated => {
                 [Ok(Frame::data(whole.slice(..half))), Err(io::ErrorKind::UnexpectedEof.into())].into()
             }
+            Delivery::Dripping(_) => whole.chunks(drops).map(|part| Ok(Frame::data(whole.slice_ref(part)))).collect(),
             _ if whole.is_empty() => VecDeque::new(),
             _ => [Ok(Frame::data(whole))].into(),
-        })
+        };
+        let pause = match delivery {
+            Delivery::Dripping(lasts) => lasts / DROPS as u32,
+            _ => Duration::ZERO,
+        };
+        Self { left, pause, next: Box::pin(tokio::time::sleep(pause)) }
     }
 }
 
@@ -188,7 +204,12 @@ impl Body for Pieces {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(self.0.pop_front())
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if !self.pause.is_zero() {
+            ready!(self.next.as_mut().poll(cx));
+            let due = self.next.deadline() + self.pause;
+            self.next.as_mut().reset(due);
+        }
+        Poll::Ready(self.left.pop_front())
     }
 }
