@@ -18,6 +18,9 @@ const EXCHANGE: &str = "api://AzureADTokenExchange";
 const OTHER_RESOURCES: &[&str] =
     &["https://graph.microsoft.com", "https://ml.azure.com", "https://vault.azure.net", "https://storage.azure.com"];
 
+/// OpenID's scopes, which name no resource.
+const OPENID: &[&str] = &["openid", "profile", "offline_access", "email"];
+
 /// A refusal: AADSTS number, status, OAuth error, text.
 struct Denied(u32, u16, &'static str, String);
 
@@ -96,7 +99,7 @@ fn decide(
 
 fn audience(form: &BTreeMap<String, String>, world: &World, own: &str) -> Result<String, Denied> {
     let asked = match (form.get("scope"), form.get("resource")) {
-        (Some(scope), _) => scope.strip_suffix("/.default").ok_or_else(|| {
+        (Some(scope), _) => resource_of(scope).ok_or_else(|| {
             Denied(1002012, 400, "invalid_scope", format!("The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."))
         })?,
         (None, Some(resource)) => resource,
@@ -117,6 +120,12 @@ fn audience(form: &BTreeMap<String, String>, world: &World, own: &str) -> Result
             "The resource principal named {asked} was not found in the tenant. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant."
         ),
     ))
+}
+
+/// The resource of a scope. Microsoft's sign-in libraries add OpenID's own scopes to every request: they mean nothing here.
+fn resource_of(scope: &str) -> Option<&str> {
+    let mut others = scope.split(' ').filter(|s| !s.is_empty() && !OPENID.contains(s));
+    others.next().filter(|_| others.next().is_none())?.strip_suffix("/.default")
 }
 
 fn check_secret(principal: &Principal, secret: &str) -> Result<(), Denied> {

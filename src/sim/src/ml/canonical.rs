@@ -64,6 +64,7 @@ pub fn cluster(body: &Value, workspace_region: &str) -> Outcome<Value> {
     Ok(json!({
         "tags": tags,
         "identity": body["identity"],
+        "sku": body["sku"],
         "properties": {
             "computeLocation": region.replace(' ', "").to_ascii_lowercase(),
             "description": outer["description"],

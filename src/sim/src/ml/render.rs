@@ -19,7 +19,7 @@ pub fn compute(compute: &Compute, lists: Lists) -> Value {
     let outer = &body["properties"];
     let mut out = json!({
         "id": compute.meta.id, "name": compute.meta.name(), "type": format!("{ML}/workspaces/computes"),
-        "location": compute.meta.location, "tags": body["tags"], "identity": body["identity"],
+        "location": compute.meta.location, "tags": body["tags"], "identity": body["identity"], "sku": body["sku"],
         "systemData": compute.meta.system_data(),
         "properties": {
             "description": outer["description"],
@@ -86,7 +86,6 @@ pub fn workspace(workspace: &Workspace, state: &State) -> Value {
         "mlFlowTrackingUri": format!("azureml://{}.api.azureml.ms/mlflow/v1.0{}", meta.location, meta.id),
         "notebookInfo": null, "privateEndpointConnections": [], "privateLinkCount": 0,
         "storageHnsEnabled": false, "serviceProvisionedResourceGroup": null,
-        "creationTime": wire_time(meta.created),
     });
     merge(&mut properties, &read_only);
     json!({

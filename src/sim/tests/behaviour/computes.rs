@@ -16,8 +16,10 @@ fn a_creation_from_201_to_succeeded() {
     let mut azure = Azure::new();
     let mut body = cluster("Standard_DS3_v2", 0, 4);
     body["tags"] = json!({"team": "a"});
+    body["sku"] = json!({"name": "Basic"});
     let made = azure.put(&compute("gpu"), body);
     assert_eq!(made.status, 201);
+    assert_eq!(made.body["sku"], json!({"name": "Basic"}));
     assert_eq!(made.body["properties"]["provisioningState"], "Creating");
     assert_eq!(made.body["properties"]["properties"]["vmSize"], "STANDARD_DS3_V2");
     assert_eq!(made.body["properties"]["properties"]["nodeStateCounts"], Value::Null);

@@ -43,6 +43,26 @@ fn refusals_have_their_numbers() {
 }
 
 #[test]
+fn a_scope_names_one_resource_beside_those_of_openid() {
+    let mut azure = Azure::new();
+    for (scope, number) in [
+        (format!("{ARM}/.default"), None),
+        (format!("{ARM}/.default openid offline_access profile"), None),
+        (format!("openid profile  {ARM}//.default email"), None),
+        (format!("{ARM}/.default https://graph.microsoft.com/.default"), Some(1002012)),
+        ("openid profile".to_string(), Some(1002012)),
+        (format!("{ARM}/user_impersonation openid"), Some(1002012)),
+    ] {
+        let form = format!(
+            "grant_type=client_credentials&client_id={CLIENT}&client_secret=demo-only-not-a-secret&scope={}",
+            scope.replace(' ', "+")
+        );
+        let got = azure.token_request(&form);
+        assert_eq!(got.body["error_codes"][0].as_i64(), number, "{scope} {}", got.body);
+    }
+}
+
+#[test]
 fn federation_checks_issuer_subject_audience_and_time() {
     let mut azure = Azure::new();
     let federated = "00000000-0000-0000-0000-0000000000c2";
