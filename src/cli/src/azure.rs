@@ -116,7 +116,7 @@ async fn admit(client: &ArmClient, subscription: &str, lane: &str) -> Permit {
 /// Whatever goes wrong, "not found" included.
 pub async fn read(client: &ArmClient, id: &ResourceId) -> Result<Value, ArmError> {
     let permit = admit(client, id.subscription(), id.key()).await;
-    Ok(client.get(id.as_str(), ML_API_VERSION, permit).await?.body)
+    Ok(client.resource(id.as_str(), ML_API_VERSION, permit).await?.body)
 }
 
 /// Looks at a resource; that it isn't there is an answer.

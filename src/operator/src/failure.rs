@@ -53,6 +53,11 @@ impl Problem {
         Self { kind, reason, message: words(error) }
     }
 
+    /// A failed read on which a write is decided: the write is in its way, so that is told at once.
+    pub fn of_read_before_write(error: &ArmError) -> Self {
+        Self { kind: ProblemKind::Blocked, ..Self::of_read(error) }
+    }
+
     /// A failed read.
     pub fn of_read(error: &ArmError) -> Self {
         let kind = match error.class {

@@ -5,6 +5,7 @@ mod correlation;
 mod links;
 mod operation;
 mod path;
+mod resource;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl ArmClient {
         &self.inner.budget
     }
 
-    /// Reads a resource. `id` is the path after the host, here and below.
+    /// Reads what a path gives. `id` is the path after the host, here and below.
     ///
     /// # Errors
     /// Whatever goes wrong, classified; so also below.
@@ -139,20 +140,28 @@ impl ArmClient {
         self.call(Method::GET, id, api_version, &[], None, permit).await
     }
 
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`]; [`ErrorKind::BadAnswer`] when the answer isn't that resource.
+    pub async fn resource(&self, id: &str, api_version: &str, permit: Permit) -> Result<Response, ArmError> {
+        self.get(id, api_version, permit).await?.of(id, "GET")
+    }
+
     /// Creates or replaces a resource.
     ///
     /// # Errors
-    /// As [`ArmClient::get`].
+    /// As [`ArmClient::resource`].
     pub async fn put(&self, id: &str, api_version: &str, body: &Value, permit: Permit) -> Result<Response, ArmError> {
-        self.call(Method::PUT, id, api_version, &[], Some(body), permit).await
+        self.call(Method::PUT, id, api_version, &[], Some(body), permit).await?.of(id, "PUT")
     }
 
     /// Changes part of a resource.
     ///
     /// # Errors
-    /// As [`ArmClient::get`].
+    /// As [`ArmClient::resource`].
     pub async fn patch(&self, id: &str, api_version: &str, body: &Value, permit: Permit) -> Result<Response, ArmError> {
-        self.call(Method::PATCH, id, api_version, &[], Some(body), permit).await
+        self.call(Method::PATCH, id, api_version, &[], Some(body), permit).await?.of(id, "PATCH")
     }
 
     /// Deletes a resource; `query` as in `underlyingResourceAction=Delete`.

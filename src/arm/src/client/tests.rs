@@ -81,7 +81,7 @@ impl World {
 
 #[tokio::test]
 async fn sends_each_verb_with_what_arm_wants() {
-    let world = World::new(|_| Reply::new(200, json!({"a": 1}))).await;
+    let world = World::new(|_| Reply::new(200, json!({"id": ID}))).await;
     let body = json!({"properties": {}});
     let action = format!("{ID}/start");
     world.arm.get(ID, "v1", world.read()).await.unwrap();

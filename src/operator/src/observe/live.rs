@@ -40,7 +40,7 @@ pub fn present(live: Value) -> Observed {
 /// # Errors
 /// Any failure but "not found", which is an answer.
 pub async fn read(client: &ArmClient, id: &str, permit: Permit) -> Result<Observed, ArmError> {
-    match client.get(id, ML_API_VERSION, permit).await {
+    match client.resource(id, ML_API_VERSION, permit).await {
         Ok(response) => Ok(present(response.body)),
         Err(error) if is_absent(&error) => Ok(Observed::Absent),
         Err(error) => Err(error),
@@ -60,14 +60,14 @@ pub async fn prove_gone(client: &ArmClient, id: &ResourceId, key: &Key) -> Resul
         return Ok(observed);
     }
     let Some(workspace) = id.parent() else { return Ok(Observed::Absent) };
-    match client.get(workspace.as_str(), ML_API_VERSION, admit(client, id, key).await?).await {
+    match client.resource(workspace.as_str(), ML_API_VERSION, admit(client, id, key).await?).await {
         Ok(_) => return Ok(Observed::Gone),
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(told(error)),
     }
     let subscription = format!("/subscriptions/{}", id.subscription());
     let permit = admit(client, id, key).await?;
-    client.get(&subscription, SUBSCRIPTIONS_API_VERSION, permit).await.map_err(told)?;
+    client.resource(&subscription, SUBSCRIPTIONS_API_VERSION, permit).await.map_err(told)?;
     Ok(Observed::Gone)
 }
 

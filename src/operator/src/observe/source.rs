@@ -225,7 +225,7 @@ impl Source {
 
     async fn read_workspace(&self, reader: &mut Reader, view: &mut View) {
         let permit = self.client().budget().admit(self.claim()).await;
-        match self.client().get(self.workspace.as_str(), ML_API_VERSION, permit).await {
+        match self.client().resource(self.workspace.as_str(), ML_API_VERSION, permit).await {
             Ok(response) => {
                 reader.workspace_read = Some(Instant::now());
                 view.workspace = Some(Arc::new(response.body));
@@ -318,7 +318,7 @@ impl Source {
                 None => {
                     let client = self.client();
                     let permit = client.budget().admit(self.claim()).await;
-                    let read = match client.get(&id, ML_API_VERSION, permit).await {
+                    let read = match client.resource(&id, ML_API_VERSION, permit).await {
                         Err(error) if is_absent(&error) => {
                             // It went between the list and this read.
                             gone.push(name.clone());

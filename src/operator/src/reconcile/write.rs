@@ -60,8 +60,8 @@ impl Target<'_> {
         let fresh = match live::read(client, &self.id, turn.read).await {
             Ok(fresh) => fresh,
             Err(error) => {
-                let next = self.record_failure(&before.hash, &error, Problem::of_read(&error));
-                let problem = Problem::of_read(&error);
+                let problem = Problem::of_read_before_write(&error);
+                let next = self.record_failure(&before.hash, &error, problem.clone());
                 return self.report(Some(&before), &Observed::Unknown, Some(problem), Some(&place), next).await;
             }
         };
