@@ -30,11 +30,12 @@ mod ids;
 mod testing;
 
 pub use budget::{
-    Admission, BucketSize, BucketState, Budget, BudgetConfig, Claim, InvalidShare, OperationKind, Permit, Priority,
-    provider_scope,
+    Admission, BucketSize, BucketState, Budget, BudgetConfig, Claim, Flight, InvalidShare, OperationKind, Permit,
+    Priority, provider_scope,
 };
-pub use client::{correlated, 
+pub use client::{
     Answer, ArmClient, NextLink, OperationStatus, OperationUrl, Page, RequestObserver, RequestRecord, Response,
+    correlated,
 };
 pub use cloud::{Cloud, InvalidCloud};
 pub use credential::{Credential, CredentialConfig, CredentialError};

@@ -10,10 +10,14 @@
 //! 2. within a priority the lanes (workspaces) take turns;
 //! 3. within a lane the longest waiting goes first.
 //!
+//! ARM's answers say what is left (`x-ms-ratelimit-remaining-*`), and the picture follows them both ways: buckets are smaller
+//! or slower than documented, and others draw from them too. What isn't known yet is found out by few requests at a time.
+//!
 //! What is granted and not yet sent counts against the bucket's size, so that permits kept
 //! for a while can't add up to more than ARM's bucket holds.
 
 mod queue;
+mod rate;
 mod state;
 mod tokens;
 
@@ -26,6 +30,7 @@ use tokio::time::{Instant, sleep_until};
 
 use queue::WaiterId;
 use state::{BucketKey, Decision, Request, State};
+use tokens::Ticket;
 
 /// The kind of an operation: ARM has a bucket for each. A POST is a `Write`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,6 +182,12 @@ struct Shared {
     changed: Notify,
 }
 
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
 impl Shared {
     /// Nothing in here panics while it holds the lock, so a poisoned state is whole too.
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -229,7 +240,16 @@ impl Budget {
 
     /// Gives up the place or the token of a key that no longer wants one.
     pub fn withdraw(&self, key: &str) {
-        self.shared.lock().withdraw(&WaiterId::Key(key.to_owned()));
+        if self.shared.lock().withdraw(&WaiterId::Key(key.to_owned())) {
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Keeps a permit for its key, which has to wait for something else first: asking again within 10 s is granted.
+    pub fn keep(&self, key: &str, permit: Permit) {
+        let mut permit = permit;
+        permit.state = PermitState::Used;
+        self.shared.lock().keep(WaiterId::Key(key.to_owned()), permit.request.clone(), Instant::now());
         self.shared.changed.notify_one();
     }
 
@@ -260,28 +280,6 @@ impl Budget {
         }
     }
 
-    /// Learns from `x-ms-ratelimit-remaining-subscription-{reads,writes,deletes}`: if ARM
-    /// says less than we think, someone else uses the bucket too; if it says more than the
-    /// bucket is believed to hold, the bucket is larger.
-    pub fn observe(&self, principal: &str, subscription: &str, kind: OperationKind, remaining: Option<u64>) {
-        self.observe_since(principal, subscription, kind, remaining, Instant::now());
-    }
-
-    /// As [`Budget::observe`], for the answer to a request that was sent at that time.
-    pub(crate) fn observe_since(
-        &self,
-        principal: &str,
-        subscription: &str,
-        kind: OperationKind,
-        remaining: Option<u64>,
-        sent: Instant,
-    ) {
-        let Some(remaining) = remaining else { return };
-        let key = BucketKey::new(principal, subscription, kind);
-        self.shared.lock().observe(&key, remaining, sent, Instant::now());
-        self.shared.changed.notify_one();
-    }
-
     /// ARM answered 429: that bucket waits, once for all who want it, and starts empty.
     pub fn throttled(&self, principal: &str, subscription: &str, kind: OperationKind, retry_after: Duration) {
         let key = BucketKey::new(principal, subscription, kind);
@@ -289,13 +287,14 @@ impl Budget {
         self.shared.changed.notify_one();
     }
 
-    /// A provider answered 429: claims with that [`provider_scope`] wait, others go on.
-    pub fn block_provider(&self, provider: &str, region: &str, until: Instant) {
-        self.block_scope(provider_scope(provider, region), until);
+    /// A provider answered 429: claims of that subscription and kind (reads, or changes) with that [`provider_scope`]
+    /// wait, others go on.
+    pub fn block_provider(&self, subscription: &str, kind: OperationKind, scope: &str, until: Instant) {
+        self.block(BucketKey::new("", subscription, kind).limit(scope), until);
     }
 
-    pub(crate) fn block_scope(&self, scope: String, until: Instant) {
-        self.shared.lock().block(scope, until);
+    pub(crate) fn block(&self, limit: String, until: Instant) {
+        self.shared.lock().block(limit, until);
         self.shared.changed.notify_one();
     }
 
@@ -305,7 +304,7 @@ impl Budget {
     }
 
     fn permit(&self, request: Request) -> Permit {
-        Permit { shared: self.shared.clone(), request, spent: false }
+        Permit { shared: self.shared.clone(), request, state: PermitState::Held }
     }
 }
 
@@ -334,14 +333,51 @@ impl Drop for Place<'_> {
 pub struct Permit {
     shared: Arc<Shared>,
     request: Request,
-    spent: bool,
+    state: PermitState,
+}
+
+/// Whether a permit still holds its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PermitState {
+    Held,
+    Used,
+}
+
+/// A request that was sent. Dropped without [`Flight::answered`], it counts as one whose answer was lost.
+#[derive(Debug)]
+pub struct Flight {
+    shared: Arc<Shared>,
+    bucket: BucketKey,
+    ticket: Option<Ticket>,
+}
+
+impl Flight {
+    /// ARM has answered. `remaining` is its `x-ms-ratelimit-remaining-subscription-{reads,writes,deletes}`: what is left for
+    /// everyone who uses the bucket.
+    pub fn answered(mut self, remaining: Option<u64>) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.lock().answered(&self.bucket, ticket, remaining, Instant::now());
+            self.shared.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.ticket.take().is_some() {
+            self.shared.lock().lost(&self.bucket, Instant::now());
+            self.shared.changed.notify_one();
+        }
+    }
 }
 
 impl Permit {
     /// Uses it up: the request is sent now.
-    pub fn spend(mut self) {
-        self.spent = true;
-        self.shared.lock().spent(&self.request.bucket, Instant::now());
+    pub fn spend(mut self) -> Flight {
+        self.state = PermitState::Used;
+        let bucket = self.request.bucket.clone();
+        let ticket = self.shared.lock().spent(&bucket, Instant::now());
+        Flight { shared: self.shared.clone(), bucket, ticket: Some(ticket) }
     }
 
     /// Whose bucket it is from.
@@ -359,15 +395,15 @@ impl Permit {
         self.request.bucket.kind
     }
 
-    /// The claim's provider scope.
-    pub fn provider_scope(&self) -> Option<&str> {
+    /// The provider's limit that binds it beside ARM's: the claim's scope, in its subscription, for its kind.
+    pub(crate) fn limit(&self) -> Option<&str> {
         self.request.scope.as_deref()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.spent {
+        if self.state == PermitState::Held {
             self.shared.lock().give_back(&self.request.bucket, Instant::now());
             self.shared.changed.notify_one();
         }
@@ -380,5 +416,7 @@ impl std::fmt::Debug for Permit {
     }
 }
 
+#[cfg(test)]
+mod against_arm;
 #[cfg(test)]
 mod tests;

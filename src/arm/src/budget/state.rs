@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::queue::{FairQueue, Spot, WaiterId};
-use super::tokens::Tokens;
+use super::tokens::{Ticket, Tokens};
 use super::{BucketState, BudgetConfig, Claim, OperationKind};
 
 /// How long a token is kept for a key that was woken.
@@ -27,6 +27,13 @@ impl BucketKey {
     pub fn new(principal: &str, subscription: &str, kind: OperationKind) -> Self {
         Self { principal: principal.to_owned(), subscription: subscription.to_ascii_lowercase(), kind }
     }
+
+    /// How a provider's own limit is named: providers count each subscription by itself, and reads apart from changes, so
+    /// that a throttled write leaves us our eyes.
+    pub fn limit(&self, scope: &str) -> String {
+        let kind = if self.kind == OperationKind::Read { "reads" } else { "changes" };
+        format!("{}|{kind}|{}", self.subscription, scope.to_ascii_lowercase())
+    }
 }
 
 /// A claim without its key.
@@ -39,12 +46,9 @@ pub(super) struct Request {
 
 impl Request {
     pub fn of(claim: &Claim) -> Self {
-        let scope = claim.provider_scope.as_ref().map(|scope| scope.to_ascii_lowercase());
-        Self {
-            bucket: BucketKey::new(&claim.principal, &claim.subscription, claim.kind),
-            scope: scope.clone(),
-            spot: Spot { priority: claim.priority, lane: claim.lane.clone(), scope },
-        }
+        let bucket = BucketKey::new(&claim.principal, &claim.subscription, claim.kind);
+        let scope = claim.provider_scope.as_ref().map(|scope| bucket.limit(scope));
+        Self { bucket, scope: scope.clone(), spot: Spot { priority: claim.priority, lane: claim.lane.clone(), scope } }
     }
 }
 
@@ -151,22 +155,40 @@ impl State {
         held
     }
 
-    /// Gives up a place or a reservation, if there is one.
-    pub fn withdraw(&mut self, id: &WaiterId) {
+    /// Gives up a place or a reservation; whether there was one.
+    pub fn withdraw(&mut self, id: &WaiterId) -> bool {
         self.turns.remove(id);
-        let Some(place) = self.places.remove(id) else { return };
-        let Some(bucket) = self.buckets.get_mut(&place.bucket) else { return };
+        let Some(place) = self.places.remove(id) else { return false };
+        let Some(bucket) = self.buckets.get_mut(&place.bucket) else { return false };
         if bucket.reserved.remove(id).is_some() {
             bucket.tokens.give_back();
         } else {
             bucket.queue.remove(id, &place.spot);
         }
+        true
     }
 
-    pub fn spent(&mut self, key: &BucketKey, now: Instant) {
+    /// Keeps a granted token for a key that has to wait for something else first.
+    pub fn keep(&mut self, id: WaiterId, request: Request, now: Instant) {
+        self.withdraw(&id);
+        self.bucket(&request.bucket, now).reserved.insert(id.clone(), Some(now + RESERVATION));
+        self.places.insert(id, request);
+    }
+
+    pub fn spent(&mut self, key: &BucketKey, now: Instant) -> Ticket {
         let bucket = self.bucket(key, now);
         bucket.tokens.refill(now);
-        bucket.tokens.spent();
+        bucket.tokens.spent(now)
+    }
+
+    pub fn answered(&mut self, key: &BucketKey, ticket: Ticket, remaining: Option<u64>, now: Instant) {
+        let bucket = self.bucket(key, now);
+        bucket.tokens.refill(now);
+        bucket.tokens.answered(ticket, remaining, now);
+    }
+
+    pub fn lost(&mut self, key: &BucketKey, now: Instant) {
+        self.bucket(key, now).tokens.lost();
     }
 
     pub fn give_back(&mut self, key: &BucketKey, now: Instant) {
@@ -175,20 +197,14 @@ impl State {
         bucket.tokens.give_back();
     }
 
-    pub fn observe(&mut self, key: &BucketKey, remaining: u64, sent: Instant, now: Instant) {
-        let bucket = self.bucket(key, now);
-        bucket.tokens.refill(now);
-        bucket.tokens.observe(remaining, now.saturating_duration_since(sent));
-    }
-
     pub fn throttled(&mut self, key: &BucketKey, retry_after: Duration, now: Instant) {
         let bucket = self.bucket(key, now);
         bucket.tokens.refill(now);
-        bucket.tokens.pause(now + retry_after);
+        bucket.tokens.refuse(retry_after, now);
     }
 
     pub fn block(&mut self, scope: String, until: Instant) {
-        let known = self.blocks.entry(scope.to_ascii_lowercase()).or_insert(until);
+        let known = self.blocks.entry(scope).or_insert(until);
         *known = (*known).max(until);
     }
 
@@ -264,7 +280,7 @@ impl State {
         });
         let blocks = &self.blocks;
         let blocked = |scope: &str| blocks.get(scope).is_some_and(|until| *until > now);
-        while bucket.queue.is_ready(&blocked) && bucket.tokens.take() {
+        while bucket.queue.is_ready(&blocked) && bucket.tokens.take(now) {
             let Some(id) = bucket.queue.pop(&blocked) else {
                 bucket.tokens.give_back();
                 break;

@@ -22,6 +22,7 @@ pub use correlation::correlated;
 pub use links::{NextLink, OperationUrl, Page};
 pub use operation::OperationStatus;
 
+use crate::budget::Flight;
 use crate::error::{Sent, ThrottleOrigin, correlation_id};
 use crate::http_client::chain;
 use crate::{ArmError, Budget, Cloud, Credential, ErrorKind, HttpClient, OperationKind, Permit};
@@ -247,9 +248,9 @@ impl ArmClient {
     async fn send(&self, outgoing: &Outgoing<'_>, permit: Permit) -> Result<Answer, ArmError> {
         let token = self.inner.credential.token().await?;
         let bucket = Bucket::of(&permit);
-        permit.spend();
+        let mut flight = Some(permit.spend());
         let start = Instant::now();
-        let result = self.exchange(outgoing, &token, &bucket).await;
+        let result = self.exchange(outgoing, &token, &bucket, &mut flight).await;
         self.record(outgoing, &bucket, start.elapsed(), &result);
         if let Err(error) = &result {
             if error.status == Some(401) {
@@ -257,6 +258,7 @@ impl ArmClient {
             }
             self.throttle(error, &bucket);
         }
+        drop(flight);
         result
     }
 
@@ -265,6 +267,7 @@ impl ArmClient {
         outgoing: &Outgoing<'_>,
         token: &SecretString,
         bucket: &Bucket,
+        flight: &mut Option<Flight>,
     ) -> Result<Answer, ArmError> {
         let name = outgoing.named();
         let mut builder = self
@@ -279,12 +282,13 @@ impl ArmClient {
             (None, &Method::POST) => builder = builder.header(header::CONTENT_LENGTH, 0),
             _ => {}
         }
-        let sent = Instant::now();
         let mut response = builder.send().await.map_err(|error| broken(&error, &name))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut answer = Answer { status, headers, body: Vec::new() };
-        let remaining = answer.remaining(bucket.kind);
-        self.inner.budget.observe_since(&bucket.principal, &bucket.subscription, bucket.kind, remaining, sent);
+        // A refusal is told to the budget by its origin, once it is known.
+        if let Some(flight) = flight.take_if(|_| status != 429) {
+            flight.answered(answer.remaining(bucket.kind));
+        }
 
         let mut cut = None;
         loop {
@@ -339,12 +343,12 @@ impl ArmClient {
     /// Makes whoever shares the cause of a 429 wait.
     fn throttle(&self, error: &ArmError, bucket: &Bucket) {
         let wait = error.retry_after.unwrap_or(WAIT_WHEN_UNSAID);
-        match (&error.kind, &bucket.scope) {
+        match (&error.kind, &bucket.limit) {
             (ErrorKind::Throttled(ThrottleOrigin::Arm), _) => {
                 self.inner.budget.throttled(&bucket.principal, &bucket.subscription, bucket.kind, wait);
             }
-            (ErrorKind::Throttled(ThrottleOrigin::Provider), Some(scope)) => {
-                self.inner.budget.block_scope(scope.clone(), Instant::now() + wait);
+            (ErrorKind::Throttled(ThrottleOrigin::Provider), Some(limit)) => {
+                self.inner.budget.block(limit.clone(), Instant::now() + wait);
             }
             _ => {}
         }
@@ -356,7 +360,7 @@ struct Bucket {
     principal: String,
     subscription: String,
     kind: OperationKind,
-    scope: Option<String>,
+    limit: Option<String>,
 }
 
 impl Bucket {
@@ -365,7 +369,7 @@ impl Bucket {
             principal: permit.principal().to_owned(),
             subscription: permit.subscription().to_owned(),
             kind: permit.kind(),
-            scope: permit.provider_scope().map(str::to_owned),
+            limit: permit.limit().map(str::to_owned),
         }
     }
 }
