@@ -118,6 +118,11 @@ impl Cloud {
         format!("{}/.default", self.audience.trim_end_matches('/'))
     }
 
+    /// Where a tenant's tokens come from, which is the audience of an assertion for one.
+    pub(crate) fn token_endpoint(&self, tenant_id: &str) -> String {
+        format!("{}{tenant_id}/oauth2/v2.0/token", self.authority_host)
+    }
+
     /// Whether a URL is on the configured ARM host: same scheme, host and port, no user.
     pub(crate) fn is_resource_manager(&self, url: &Url) -> bool {
         url.scheme() == "https"

@@ -38,7 +38,7 @@ pub use client::{
     correlated,
 };
 pub use cloud::{Cloud, InvalidCloud};
-pub use credential::{Credential, CredentialConfig, CredentialError};
+pub use credential::{Certificate, Credential, CredentialConfig, CredentialError, FromValues};
 pub use error::{ArmError, ErrorClass, ErrorKind, Sent, ThrottleOrigin};
 pub use http_client::{HttpClient, HttpClientError};
 pub use ids::{InvalidResourceId, ResourceId};

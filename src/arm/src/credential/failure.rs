@@ -3,10 +3,10 @@
 use std::error::Error;
 
 use azure_core::error::{Error as AzureError, ErrorKind as AzureErrorKind};
-use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::CredentialConfig;
+use super::certificate::{CertificateError, Fault};
 use crate::error::Sent;
 use crate::http_client::TokenRefusal;
 use crate::{ArmError, ErrorKind, ThrottleOrigin};
@@ -17,7 +17,7 @@ pub(super) const TOKEN_FILE: &str = "the service account token can't be read fro
 /// Classifies a failed request for a token.
 pub(super) fn read(error: &AzureError, config: &CredentialConfig) -> ArmError {
     let mut failure = classify(error, config);
-    failure.message = crate::error::clean(&without_secret(&failure.message, config));
+    failure.message = crate::error::clean(&config.strike_out(&failure.message));
     failure
 }
 
@@ -26,6 +26,13 @@ fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
         return refused_by_entra(refusal);
     }
     let new = |kind, code: &str, message: &str| ArmError::new(kind, code, message, "token", Sent::NotSent);
+    if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<CertificateError>()) {
+        let code = match error.fault {
+            Fault::Expired(_) => "ClientCertificateExpired",
+            _ => "ClientCertificateUnusable",
+        };
+        return new(ErrorKind::CredentialRejected, code, &error.to_string());
+    }
     for error in causes(error).filter_map(|cause| cause.downcast_ref::<AzureError>()) {
         let message = error.to_string();
         match error.kind() {
@@ -101,14 +108,4 @@ fn causes<'a>(error: &'a AzureError) -> impl Iterator<Item = &'a (dyn Error + 's
         let error: &'a (dyn Error + 'static) = *error;
         error.source()
     })
-}
-
-/// A text in which the secret, should the other side have repeated it, is struck out.
-pub(super) fn without_secret(text: &str, config: &CredentialConfig) -> String {
-    match config {
-        CredentialConfig::ClientSecret { secret, .. } if !secret.expose_secret().is_empty() => {
-            text.replace(secret.expose_secret(), "***")
-        }
-        _ => text.to_owned(),
-    }
 }

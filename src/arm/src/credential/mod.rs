@@ -1,10 +1,14 @@
 //! Tokens of one principal. `azure_identity` speaks with the token endpoints; this module
 //! chooses the credential, keeps the token, and says in plain words why there is none.
 
+mod certificate;
+mod config;
+mod der;
 mod failure;
 mod source;
 
-use std::path::PathBuf;
+pub use config::{Certificate, CredentialConfig, CredentialError, FromValues};
+
 use std::sync::{Mutex as StdMutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,118 +29,6 @@ const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// The identity endpoint retries inside of azure_identity; nobody waits longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How a principal proves itself.
-#[derive(Clone, Debug)]
-pub enum CredentialConfig {
-    /// An application with a secret.
-    ClientSecret {
-        /// The Entra tenant.
-        tenant_id: String,
-        /// The application.
-        client_id: String,
-        /// The secret's value.
-        secret: SecretString,
-    },
-    /// An application that trusts a token of this cluster (workload identity federation).
-    FederatedToken {
-        /// The Entra tenant.
-        tenant_id: String,
-        /// The application or user-assigned identity.
-        client_id: String,
-        /// The service account token; read anew for each token.
-        token_file: PathBuf,
-    },
-    /// The managed identity of the machine, or of App Service where its variables are set.
-    ManagedIdentity {
-        /// A user-assigned identity; otherwise the system-assigned one.
-        client_id: Option<String>,
-    },
-    /// Whoever is logged in to the Azure CLI.
-    AzureCli {
-        /// Another tenant than the CLI's default.
-        tenant_id: Option<String>,
-    },
-}
-
-/// Why a credential can't be used. Never holds a secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
-    /// A setting is missing beside others that need it.
-    #[error("{missing} is not set, but {given} is: set both, or neither for the machine's managed identity")]
-    Incomplete {
-        /// What is missing.
-        missing: &'static str,
-        /// What needs it.
-        given: &'static str,
-    },
-    /// A setting isn't usable.
-    #[error("the {kind} credential can't be used: {reason}")]
-    Unusable {
-        /// Which kind of credential.
-        kind: &'static str,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl CredentialConfig {
-    /// Reads the variables that Azure users know: a client secret
-    /// (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET), else a federated token
-    /// (AZURE_FEDERATED_TOKEN_FILE with tenant and client), else the managed identity (of
-    /// AZURE_CLIENT_ID, if set). Empty counts as unset.
-    ///
-    /// # Errors
-    /// When a secret or token file comes without tenant or client id.
-    pub fn from_environment(get: impl Fn(&str) -> Option<String>) -> Result<Self, CredentialError> {
-        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|v| !v.is_empty());
-        let (tenant_id, client_id) = (get("AZURE_TENANT_ID"), get("AZURE_CLIENT_ID"));
-        let both = |given| match (tenant_id.clone(), client_id.clone()) {
-            (Some(tenant_id), Some(client_id)) => Ok((tenant_id, client_id)),
-            (None, _) => Err(CredentialError::Incomplete { missing: "AZURE_TENANT_ID", given }),
-            (_, None) => Err(CredentialError::Incomplete { missing: "AZURE_CLIENT_ID", given }),
-        };
-        if let Some(secret) = get("AZURE_CLIENT_SECRET") {
-            let (tenant_id, client_id) = both("AZURE_CLIENT_SECRET")?;
-            let secret = secret.into();
-            return Ok(Self::ClientSecret { tenant_id, client_id, secret });
-        }
-        if let Some(file) = get("AZURE_FEDERATED_TOKEN_FILE") {
-            let (tenant_id, client_id) = both("AZURE_FEDERATED_TOKEN_FILE")?;
-            let token_file = file.into();
-            return Ok(Self::FederatedToken { tenant_id, client_id, token_file });
-        }
-        Ok(Self::ManagedIdentity { client_id })
-    }
-
-    /// Names the principal, without any secret: the same for a new secret, and for a
-    /// secret and federation of one application.
-    pub fn principal_key(&self) -> String {
-        let key = match self {
-            Self::ClientSecret { tenant_id, client_id, .. } | Self::FederatedToken { tenant_id, client_id, .. } => {
-                format!("app/{tenant_id}/{client_id}")
-            }
-            Self::ManagedIdentity { client_id: Some(client_id) } => {
-                format!("identity/{client_id}")
-            }
-            Self::ManagedIdentity { client_id: None } => "identity/system".to_owned(),
-            Self::AzureCli { tenant_id } => {
-                format!("cli/{}", tenant_id.as_deref().unwrap_or("default"))
-            }
-        };
-        key.to_ascii_lowercase()
-    }
-
-    /// What kind it is, for people.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::ClientSecret { .. } => "client secret",
-            Self::FederatedToken { .. } => "federated",
-            Self::ManagedIdentity { .. } => "managed identity",
-            Self::AzureCli { .. } => "Azure CLI",
-        }
-    }
-}
 
 /// A principal's token for ARM: asked for once for all who need it, and kept.
 pub struct Credential {

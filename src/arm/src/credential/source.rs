@@ -13,9 +13,10 @@ use azure_identity::{
     ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
     ManagedIdentityCredentialOptions, UserAssignedId,
 };
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use super::{CredentialConfig, CredentialError, Token, failure};
+use super::{Certificate, CredentialConfig, CredentialError, Token, certificate, failure};
 use crate::{ArmError, Cloud, HttpClient};
 
 /// Asks for tokens. It is made anew to forget what azure_identity keeps, which has no
@@ -31,7 +32,7 @@ impl Source {
     pub fn new(config: CredentialConfig, cloud: &Cloud, http: HttpClient) -> Result<Self, CredentialError> {
         let current = make(&config, cloud, &http).map_err(|error| CredentialError::Unusable {
             kind: config.kind(),
-            reason: failure::without_secret(&error.to_string(), &config),
+            reason: config.strike_out(&error.to_string()),
         })?;
         Ok(Self { config, cloud: cloud.clone(), http, current: RwLock::new(current) })
     }
@@ -73,6 +74,15 @@ fn make(config: &CredentialConfig, cloud: &Cloud, http: &HttpClient) -> azure_co
                 Some(options),
             )?
         }
+        CredentialConfig::ClientCertificate { tenant_id, client_id, certificate } => {
+            let options = ClientAssertionCredentialOptions { client_options: options(cloud, http.for_entra()) };
+            let proof = SignedAssertion {
+                certificate: certificate.clone(),
+                client_id: client_id.clone(),
+                audience: cloud.token_endpoint(tenant_id),
+            };
+            ClientAssertionCredential::new(tenant_id.clone(), client_id.clone(), proof, Some(options))?
+        }
         CredentialConfig::ManagedIdentity { client_id } => {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
@@ -95,6 +105,22 @@ fn options(cloud: &Cloud, http: Arc<dyn azure_core::http::HttpClient>) -> Client
         transport: Some(Transport::new(http)),
         cloud: Some(Arc::new(CloudConfiguration::Custom(custom))),
         ..ClientOptions::default()
+    }
+}
+
+/// What a certificate proves, signed anew for each use.
+#[derive(Debug)]
+struct SignedAssertion {
+    certificate: Certificate,
+    client_id: String,
+    audience: String,
+}
+
+#[async_trait]
+impl ClientAssertion for SignedAssertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let signed = certificate::assertion(&self.certificate, &self.client_id, &self.audience, Timestamp::now()).await;
+        signed.map_err(|error| AzureError::new(AzureErrorKind::Credential, error))
     }
 }
 

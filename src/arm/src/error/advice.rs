@@ -81,7 +81,14 @@ fn credential_advice(code: &str) -> &'static str {
         "70021" | "700211" | "700212" | "700213" | "7002138" => {
             "Add a federated credential to the application whose issuer, subject and audience are those of this service account's token."
         }
-        "700024" => "The federated token has expired: check that the token volume is renewed and the clocks agree.",
+        "700024" => {
+            "The assertion isn't in its time: check that the clocks agree, and that a federated token's volume is renewed."
+        }
+        "700027" => {
+            "Register this very certificate on the application, or put the registered one, while it holds, in its place."
+        }
+        // The message says what to do.
+        "ClientCertificateExpired" | "ClientCertificateUnusable" => "",
         "7000112" | "7000113" => "The application is disabled in this tenant: enable it.",
         "500011" | "65001" => "Check AZURE_RESOURCE_MANAGER_AUDIENCE: the tenant doesn't know that audience.",
         "53003" | "530003" => {
@@ -91,7 +98,7 @@ fn credential_advice(code: &str) -> &'static str {
         "IdentityNotAssigned" => {
             "Assign that managed identity to this machine, or set AZURE_CLIENT_ID to one that is assigned."
         }
-        _ => "Check tenant id, client id and secret (or federation) of the credential.",
+        _ => "Check tenant id, client id and secret (or certificate, or federation) of the credential.",
     }
 }
 
