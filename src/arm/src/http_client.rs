@@ -7,7 +7,10 @@ use async_trait::async_trait;
 use azure_core::error::{Error as AzureError, ErrorKind as AzureErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Request, request::Body};
+use jiff::Timestamp;
 use reqwest::{Certificate, Client};
+
+use crate::error::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -172,6 +175,8 @@ enum Refusals {
 pub(crate) struct TokenRefusal {
     pub status: u16,
     pub body: Vec<u8>,
+    /// How long it asks to be left in peace.
+    pub retry_after: Option<Duration>,
 }
 
 #[async_trait]
@@ -188,6 +193,7 @@ impl azure_core::http::HttpClient for TokenTransport {
         }
         let response = builder.send().await.map_err(to_azure)?;
         let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers(), Timestamp::now());
         let headers = response.headers().iter().filter_map(|(name, value)| {
             let value = value.to_str().ok()?.to_owned();
             Some((HeaderName::from(name.as_str().to_owned()), HeaderValue::from(value)))
@@ -195,7 +201,7 @@ impl azure_core::http::HttpClient for TokenTransport {
         let headers = Headers::from(headers.collect::<std::collections::HashMap<_, _>>());
         let body = response.bytes().await.map_err(to_azure)?;
         if self.refusals == Refusals::AreErrors && !(200..300).contains(&status) {
-            let refusal = TokenRefusal { status, body: body.to_vec() };
+            let refusal = TokenRefusal { status, body: body.to_vec(), retry_after };
             return Err(AzureError::new(AzureErrorKind::Credential, refusal));
         }
         Ok(AsyncRawResponse::from_bytes(status.into(), headers, body))

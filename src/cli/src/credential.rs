@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use azureml_api::condition::Reason;
-use azureml_arm::{CredentialConfig, SecretString};
+use azureml_arm::{CredentialConfig, CredentialError, FromValues};
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::args::CredentialSource;
 use crate::problem::Problem;
 
 const TENANT: &str = "AZURE_TENANT_ID";
-const CLIENT: &str = "AZURE_CLIENT_ID";
 const SECRET: &str = "AZURE_CLIENT_SECRET";
+const CERTIFICATE_PATH: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
 const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
 /// What became of the Secret that the Workspace names.
@@ -92,6 +92,9 @@ fn own(environment: impl Fn(&str) -> Option<String>, note: Option<String>) -> Re
         .map_err(|error| Problem::no_access(Reason::CredentialMissing, format!("the environment: {error}")))?;
     let words = match &config {
         CredentialConfig::ClientSecret { client_id, .. } => format!("the environment (secret of client {client_id})"),
+        CredentialConfig::ClientCertificate { client_id, .. } => {
+            format!("the environment (certificate of client {client_id})")
+        }
         CredentialConfig::FederatedToken { client_id, .. } => {
             format!("the environment (federated token of client {client_id})")
         }
@@ -99,7 +102,9 @@ fn own(environment: impl Fn(&str) -> Option<String>, note: Option<String>) -> Re
             format!("the environment (this machine's managed identity {id})")
         }
         CredentialConfig::ManagedIdentity { client_id: None } => {
-            format!("the environment (this machine's managed identity: neither {SECRET} nor {TOKEN_FILE} is set)")
+            format!(
+                "the environment (this machine's managed identity: neither {SECRET}, {CERTIFICATE_PATH} nor {TOKEN_FILE} is set)"
+            )
         }
         CredentialConfig::AzureCli { .. } => "the account of the Azure CLI".to_owned(),
     };
@@ -112,33 +117,34 @@ fn of_secret(
     secret: &Secret,
     environment: &impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Chosen>, Problem> {
-    let needed = |key: &str| {
-        value(secret, key).ok_or_else(|| {
-            Problem::refused(Reason::SecretNotFound, format!("{place} has no (or an empty) key {key}: add it"))
-        })
-    };
-    let (tenant_id, client_id) = (needed(TENANT)?, needed(CLIENT)?);
-    let words = format!("{place} (client {client_id})");
-    if let Some(text) = value(secret, SECRET) {
-        let config = CredentialConfig::ClientSecret { tenant_id, client_id, secret: SecretString::from(text) };
-        return Ok(Some(Chosen { config, words, note: None }));
-    }
-    let token_file = environment(TOKEN_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    Ok(token_file.map(|token_file| Chosen {
-        config: CredentialConfig::FederatedToken { tenant_id, client_id, token_file },
-        words,
-        note: None,
-    }))
+    let given = CredentialConfig::from_values(place, |key| value(secret, key)).map_err(|error| {
+        let reason = match error {
+            CredentialError::Missing { .. } => Reason::SecretNotFound,
+            _ => Reason::CredentialRejected,
+        };
+        Problem::refused(reason, error.to_string())
+    })?;
+    let words = |client_id: &str| format!("{place} (client {client_id})");
+    Ok(match given {
+        FromValues::Whole(config) => {
+            let words = config.client_id().map(words).unwrap_or_default();
+            Some(Chosen { config, words, note: None })
+        }
+        FromValues::Federated { tenant_id, client_id } => {
+            let token_file = environment(TOKEN_FILE).filter(|path| !path.is_empty()).map(PathBuf::from);
+            token_file.map(|token_file| {
+                let words = words(&client_id);
+                let config = CredentialConfig::FederatedToken { tenant_id, client_id, token_file };
+                Chosen { config, words, note: None }
+            })
+        }
+    })
 }
 
-/// A value of a Secret; `stringData` wins, as in the API server. Empty counts as absent.
-pub fn value(secret: &Secret, key: &str) -> Option<String> {
-    let given = secret.string_data.as_ref().and_then(|data| data.get(key)).cloned();
-    let stored = || {
-        let bytes = secret.data.as_ref()?.get(key)?;
-        String::from_utf8(bytes.0.clone()).ok()
-    };
-    given.or_else(stored).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+/// A value of a Secret; `stringData` wins, as in the API server.
+pub fn value(secret: &Secret, key: &str) -> Option<Vec<u8>> {
+    let given = secret.string_data.as_ref().and_then(|data| data.get(key)).map(|text| text.clone().into_bytes());
+    given.or_else(|| Some(secret.data.as_ref()?.get(key)?.0.clone()))
 }
 
 #[cfg(test)]
@@ -146,6 +152,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    const CLIENT: &str = "AZURE_CLIENT_ID";
+    const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE";
 
     fn secret(data: Value) -> Found {
         let secret = serde_json::from_value(json!({"metadata": {"name": "s"}, "stringData": data})).unwrap();
@@ -171,7 +180,17 @@ mod tests {
         let empty = secret(json!({TENANT: "t", CLIENT: " "}));
         let gone = Found::Unreadable("Secret ml/s is nowhere".to_owned());
         type Row<'a> = (Option<CredentialSource>, &'a Found, &'a [(&'a str, &'a str)], &'a str);
-        let rows: [Row<'_>; 13] = [
+        let certified = secret(json!({TENANT: "t", CLIENT: "c", CERTIFICATE: "hush"}));
+        let both = secret(json!({TENANT: "t", CLIENT: "c", CERTIFICATE: "hush", SECRET: "hush"}));
+        let rows: [Row<'_>; 16] = [
+            (None, &certified, &[], "Secret ml/s (client c) "),
+            (None, &both, &[], "Secret ml/s has both AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE"),
+            (
+                None,
+                &Found::NotNamed,
+                &[(TENANT, "t"), (CLIENT, "c"), (CERTIFICATE_PATH, "/f")],
+                "the environment (certificate of client c) with a note",
+            ),
             (None, &whole, &[], "Secret ml/s (client c) "),
             (Some(Secret), &whole, &[], "Secret ml/s (client c) "),
             (Some(Environment), &whole, &WHOLE, "the environment (secret of client c) "),

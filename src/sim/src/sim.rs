@@ -63,6 +63,9 @@ impl Sim {
     /// What is inconsistent in the world.
     pub fn resume(world: World, options: Options, state: State, mut clock: Clock) -> Result<Self, String> {
         for principal in state.principals.values() {
+            for certificate in &principal.certificates {
+                certificate.der().map_err(|e| format!("principal {}: {e}", principal.client_id))?;
+            }
             if let Some(role) = roles::unknown_role(principal) {
                 return Err(format!(
                     "principal {}: role {role:?} is not built in; list its actions",

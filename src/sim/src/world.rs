@@ -213,6 +213,12 @@ pub struct Principal {
     /// The secret has expired.
     #[serde(default)]
     pub secret_expired: bool,
+    /// Certificates that are registered on the application.
+    #[serde(default)]
+    pub certificates: Vec<RegisteredCertificate>,
+    /// May not sign in at all.
+    #[serde(default)]
+    pub disabled: bool,
     /// Federated credentials.
     #[serde(default)]
     pub federated: Vec<Federated>,
@@ -232,6 +238,17 @@ impl Principal {
     pub fn object(&self) -> String {
         self.object_id.clone().unwrap_or_else(|| crate::dice::guid_for(&self.client_id))
     }
+}
+
+/// A certificate with which a principal may sign assertions.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisteredCertificate {
+    /// The certificate, without its key.
+    pub pem: String,
+    /// When the registration ends, in real time; left out: never. The certificate's own end isn't read.
+    #[serde(default)]
+    pub end: Option<jiff::Timestamp>,
 }
 
 /// A federated credential: whose tokens are believed.

@@ -239,7 +239,10 @@ mod tests {
     async fn names_the_place() {
         let missing = Certificate::File("/nonexistent/sp.pem".into());
         let error = assertion(&missing, "c", "a", now()).await.unwrap_err().to_string();
-        assert!(error.starts_with("AZURE_CLIENT_CERTIFICATE_PATH=/nonexistent/sp.pem: the file can't be read"), "{error}");
+        assert!(
+            error.starts_with("AZURE_CLIENT_CERTIFICATE_PATH=/nonexistent/sp.pem: the file can't be read"),
+            "{error}"
+        );
         let pem = Certificate::Pem { place: "Secret a/b, key K".to_owned(), pem: "hush".to_owned().into() };
         let error = assertion(&pem, "c", "a", now()).await.unwrap_err().to_string();
         assert!(error.starts_with("Secret a/b, key K: that is no PEM") && !error.contains("hush"), "{error}");

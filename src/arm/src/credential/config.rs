@@ -173,11 +173,7 @@ impl CredentialConfig {
         let (tenant_id, client_id) = (needed(TENANT)?, needed(CLIENT)?);
         Ok(match (get(SECRET), get(CERTIFICATE)) {
             (Some(_), Some(_)) => {
-                return Err(CredentialError::Ambiguous {
-                    place: place.to_owned(),
-                    first: SECRET,
-                    second: CERTIFICATE,
-                });
+                return Err(CredentialError::Ambiguous { place: place.to_owned(), first: SECRET, second: CERTIFICATE });
             }
             (Some(secret), None) => {
                 FromValues::Whole(Self::ClientSecret { tenant_id, client_id, secret: secret.into() })
@@ -209,6 +205,17 @@ impl CredentialConfig {
             }
         };
         key.to_ascii_lowercase()
+    }
+
+    /// The application or identity, where it is named.
+    pub fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::ClientSecret { client_id, .. }
+            | Self::ClientCertificate { client_id, .. }
+            | Self::FederatedToken { client_id, .. } => Some(client_id),
+            Self::ManagedIdentity { client_id } => client_id.as_deref(),
+            Self::AzureCli { .. } => None,
+        }
     }
 
     /// What it proves itself with, where that is a text that is given: two credentials of one principal are the same

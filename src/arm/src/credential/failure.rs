@@ -23,7 +23,7 @@ pub(super) fn read(error: &AzureError, config: &CredentialConfig) -> ArmError {
 
 fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
     if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<TokenRefusal>()) {
-        return refused_by_entra(refusal);
+        return ArmError { retry_after: refusal.retry_after, ..refused_by_entra(refusal) };
     }
     let new = |kind, code: &str, message: &str| ArmError::new(kind, code, message, "token", Sent::NotSent);
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<CertificateError>()) {

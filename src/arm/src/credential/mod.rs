@@ -25,7 +25,8 @@ const REFRESH_BEFORE: Duration = Duration::from_secs(300);
 /// While the token endpoint fails, the old token is used until it holds for less than this.
 const LAST_USE_BEFORE: Duration = Duration::from_secs(30);
 /// After a failure the token endpoint is left in peace for this long: thousands of objects
-/// may share one wrong secret, and Entra locks out who asks too often.
+/// may share one wrong secret, and Entra locks out who asks too often. Longer if it asks for
+/// that by Retry-After.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// The identity endpoint retries inside of azure_identity; nobody waits longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -42,6 +43,7 @@ pub struct Credential {
 #[derive(Default)]
 struct Kept {
     token: Option<Token>,
+    /// Repeated until then.
     failure: Option<(Instant, ArmError)>,
 }
 
@@ -81,7 +83,7 @@ impl Credential {
     /// # Errors
     /// [`ErrorKind::CredentialRejected`] when the endpoint refuses, with its reason and
     /// what to do; a transient kind when it can't be reached or fails. A failure is
-    /// repeated for 10 s before the endpoint is asked again.
+    /// repeated for 10 s, or as long as the endpoint asks by Retry-After, before it is asked again.
     pub async fn token(&self) -> Result<SecretString, ArmError> {
         if let Some(token) = self.kept_token(REFRESH_BEFORE) {
             return Ok(token.secret);
@@ -100,7 +102,8 @@ impl Credential {
                     return Ok(secret);
                 }
                 Err(failure) => {
-                    self.kept().failure = Some((Instant::now(), failure.clone()));
+                    let pause = failure.retry_after.unwrap_or_default().max(PAUSE_AFTER_FAILURE);
+                    self.kept().failure = Some((Instant::now() + pause, failure.clone()));
                     failure
                 }
             },
@@ -147,8 +150,8 @@ impl Credential {
 
     fn recent_failure(&self) -> Option<ArmError> {
         let kept = self.kept();
-        let (at, failure) = kept.failure.as_ref()?;
-        (at.elapsed() < PAUSE_AFTER_FAILURE).then(|| failure.clone())
+        let (until, failure) = kept.failure.as_ref()?;
+        (Instant::now() < *until).then(|| failure.clone())
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {

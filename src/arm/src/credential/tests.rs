@@ -173,6 +173,37 @@ async fn a_failure_is_repeated_for_a_while_before_entra_is_asked_again() {
 }
 
 #[tokio::test]
+async fn entra_is_left_in_peace_as_long_as_it_asks() {
+    for status in [429, 503] {
+        let busy = Reply::new(status, json!({"error": "busy"})).with("Retry-After", 40);
+        let server = Server::start(replies(vec![busy, Reply::token("late")])).await;
+        let credential = credential(&server, secret("s"));
+        let error = text(&credential).await.unwrap_err();
+        assert_eq!(error.retry_after, Some(Duration::from_secs(40)));
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(35)).await;
+        assert_eq!(text(&credential).await.unwrap_err().code, "busy");
+        assert_eq!(server.take().len(), 1);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        tokio::time::resume();
+        assert_eq!(text(&credential).await.unwrap(), "late");
+    }
+}
+
+/// A token may go where a redirect says only if somebody follows it.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Server::start(|_| Reply::token("stolen")).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}/{TENANT}/oauth2/v2.0/token", elsewhere.origin);
+        let server = Server::start(move |_| Reply::new(status, "").with("Location", &location)).await;
+        let error = text(&credential(&server, secret("s"))).await.unwrap_err();
+        assert_eq!(error.status, Some(status));
+        assert!(elsewhere.take().is_empty(), "{status} was followed");
+    }
+}
+
+#[tokio::test]
 async fn an_outage_of_entra_does_not_take_a_token_that_still_holds() {
     let short = json!({"token_type": "Bearer", "expires_in": 200, "access_token": "short"});
     let rows = [(Reply::new(503, "{}"), true), (refused(7000112, "disabled"), false)];

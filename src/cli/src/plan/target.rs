@@ -164,7 +164,7 @@ fn same_workspace(object: &Object, id: &str) -> Result<(), Problem> {
 async fn secrets_exist(world: &World, manifest: &Manifest, common: &Common, entry: &mut Entry) -> Result<(), Problem> {
     for used in &common.secrets {
         match secret(world, &manifest.key.namespace, &used.name).await {
-            Lookup::Here(secret) if credential::value(&secret, &used.key).is_some() => {}
+            Lookup::Here(secret) if credential::value(&secret, &used.key).is_some_and(|value| !value.is_empty()) => {}
             Lookup::Here(_) => {
                 let place = format!("Secret {}/{}", manifest.key.namespace, used.name);
                 let message = format!("{}: {place} has no text under key {}", used.path, used.key);

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use azureml_api::condition::Reason;
 use azureml_api::workspace::WorkspaceSpec;
-use azureml_arm::CredentialConfig;
+use azureml_arm::{CredentialConfig, CredentialError, FromValues};
 use azureml_planner::ownership::short_hash;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 
 use crate::context::Context;
 use crate::failure::Problem;
@@ -18,6 +18,7 @@ use crate::resolve::ResolveError;
 const TENANT: &str = "AZURE_TENANT_ID";
 const CLIENT: &str = "AZURE_CLIENT_ID";
 const SECRET: &str = "AZURE_CLIENT_SECRET";
+const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE";
 /// Where workload identity puts the service account's token, where the environment doesn't say.
 const TOKEN_FILE: &str = "/var/run/secrets/azure/tokens/azure-identity-token";
 
@@ -61,34 +62,30 @@ fn own(ctx: &Context, workspace: &Key) -> Result<Resolved, ResolveError> {
 /// Whether tenant and client are those of the operator's own environment.
 fn is_own(tenant_id: &str, client_id: &str) -> bool {
     let same = |name: &str, value: &str| std::env::var(name).is_ok_and(|own| own.trim().eq_ignore_ascii_case(value));
-    same("AZURE_TENANT_ID", tenant_id) && same("AZURE_CLIENT_ID", client_id)
+    same(TENANT, tenant_id) && same(CLIENT, client_id)
 }
 
 async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resolved, ResolveError> {
     let place = format!("Secret {}/{name}", workspace.namespace);
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &workspace.namespace);
     let Some(secret) = api.get_opt(name).await? else {
-        let message =
-            format!("{place} doesn't exist: create it with {TENANT} and {CLIENT}, and {SECRET} unless federated");
+        let message = format!(
+            "{place} doesn't exist: create it with {TENANT} and {CLIENT}, and {SECRET} or {CERTIFICATE} unless federated"
+        );
         return Err(Problem::blocked(Reason::SecretNotFound, message).into());
     };
-    let value = |key: &str| {
-        let bytes = secret.data.as_ref()?.get(key)?;
-        String::from_utf8(bytes.0.clone()).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    let needed = |key: &str| {
-        value(key).ok_or_else(|| {
-            Problem::blocked(Reason::SecretNotFound, format!("{place} has no (or an empty) key {key}: add it"))
-        })
-    };
-    let (tenant_id, client_id) = (needed(TENANT)?, needed(CLIENT)?);
-    let config = match value(SECRET) {
-        Some(text) => CredentialConfig::ClientSecret {
-            tenant_id: tenant_id.clone(),
-            client_id: client_id.clone(),
-            secret: SecretString::from(text),
-        },
-        None if is_own(&tenant_id, &client_id) && !ctx.identity_namespaces.allows(&workspace.namespace) => {
+    let value = |key: &str| Some(secret.data.as_ref()?.get(key)?.0.clone());
+    let config = match CredentialConfig::from_values(&place, value).map_err(|error| {
+        let reason = match error {
+            CredentialError::Missing { .. } => Reason::SecretNotFound,
+            _ => Reason::CredentialRejected,
+        };
+        Problem::blocked(reason, error.to_string())
+    })? {
+        FromValues::Whole(config) => config,
+        FromValues::Federated { tenant_id, client_id }
+            if is_own(&tenant_id, &client_id) && !ctx.identity_namespaces.allows(&workspace.namespace) =>
+        {
             let message = format!(
                 "{place} names the operator's own identity, which isn't allowed for namespace {}: use another client, or \
                  start the operator with --default-identity-namespaces={}",
@@ -96,13 +93,13 @@ async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resol
             );
             return Err(Problem::blocked(Reason::CredentialMissing, message).into());
         }
-        None => CredentialConfig::FederatedToken {
-            tenant_id: tenant_id.clone(),
-            client_id: client_id.clone(),
-            token_file: std::env::var_os("AZURE_FEDERATED_TOKEN_FILE")
-                .map_or_else(|| PathBuf::from(TOKEN_FILE), PathBuf::from),
-        },
+        FromValues::Federated { tenant_id, client_id } => {
+            let token_file = std::env::var_os("AZURE_FEDERATED_TOKEN_FILE");
+            let token_file = token_file.map_or_else(|| PathBuf::from(TOKEN_FILE), PathBuf::from);
+            CredentialConfig::FederatedToken { tenant_id, client_id, token_file }
+        }
     };
-    let told = format!("{tenant_id}\n{client_id}\n{}", value(SECRET).unwrap_or_default());
-    Ok(Resolved { config, fingerprint: short_hash(told.as_bytes()), secret: Some(secret) })
+    let proof = config.proof().map(|proof| proof.expose_secret()).unwrap_or_default();
+    let told = format!("{}\n{proof}", config.principal_key());
+    Ok(Resolved { fingerprint: short_hash(told.as_bytes()), config, secret: Some(secret) })
 }

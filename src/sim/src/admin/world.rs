@@ -8,7 +8,7 @@ use crate::{
     scope,
     sim::Sim,
     state::NodeState,
-    world::{Lock, Policy, Principal, Role},
+    world::{Federated, Lock, Policy, Principal, RegisteredCertificate, Role},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -251,6 +251,12 @@ struct PrincipalChange {
     #[serde(default)]
     secret_expired: Option<bool>,
     #[serde(default)]
+    certificates: Option<Vec<RegisteredCertificate>>,
+    #[serde(default)]
+    federated: Option<Vec<Federated>>,
+    #[serde(default)]
+    disabled: Option<bool>,
+    #[serde(default)]
     roles: Option<Vec<Role>>,
     #[serde(default)]
     revoke_tokens: bool,
@@ -265,7 +271,11 @@ pub fn principals(sim: &Sim) -> Value {
         .principals
         .values()
         .map(|p| {
-            json!({"clientId": p.client_id, "objectId": p.object(), "tenant": p.tenant, "name": p.name, "roles": p.roles})
+            let certificates: Vec<String> = p.certificates.iter().map(RegisteredCertificate::thumbprint).collect();
+            json!({
+                "clientId": p.client_id, "objectId": p.object(), "tenant": p.tenant, "name": p.name, "roles": p.roles,
+                "certificates": certificates, "disabled": p.disabled,
+            })
         })
         .collect();
     json!({"value": shown})
@@ -274,6 +284,7 @@ pub fn principals(sim: &Sim) -> Value {
 /// Change a principal, or make one (then `tenant` is needed).
 pub fn principal(sim: &mut Sim, client: &str, req: &Request, now: Now) -> Said<Value> {
     let change: PrincipalChange = body(req)?;
+    change.certificates.iter().flatten().try_for_each(|certificate| certificate.der().map(drop))?;
     let key = client.to_ascii_lowercase();
     if !sim.state.principals.contains_key(&key) {
         let tenant =
@@ -296,6 +307,15 @@ pub fn principal(sim: &mut Sim, client: &str, req: &Request, now: Now) -> Said<V
     }
     if let Some(expired) = change.secret_expired {
         principal.secret_expired = expired;
+    }
+    if let Some(certificates) = change.certificates {
+        principal.certificates = certificates;
+    }
+    if let Some(federated) = change.federated {
+        principal.federated = federated;
+    }
+    if let Some(disabled) = change.disabled {
+        principal.disabled = disabled;
     }
     if change.revoke_tokens {
         principal.revoked_before = Some(now.real);

@@ -2,7 +2,8 @@
 
 use crate::dice::sign;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
 use serde_json::{Value, json};
@@ -60,6 +61,16 @@ impl Assertion {
         keys.iter()
             .filter(|k| wanted.is_none() || k["kid"].is_null() || k["kid"].as_str() == wanted)
             .any(|k| self.verifies(k).unwrap_or(false))
+    }
+
+    /// True when the key with this DER (SubjectPublicKeyInfo, RSA) made the signature, by PS256 or RS256.
+    pub fn signed_with(&self, key: &[u8]) -> bool {
+        let algorithm = match self.header["alg"].as_str() {
+            Some("PS256") => &RSA_PSS_2048_8192_SHA256,
+            Some("RS256") => &RSA_PKCS1_2048_8192_SHA256,
+            _ => return false,
+        };
+        UnparsedPublicKey::new(algorithm, key).verify(self.signed.as_bytes(), &self.signature).is_ok()
     }
 
     fn verifies(&self, key: &Value) -> Option<bool> {

@@ -62,12 +62,13 @@ fn find(req: &Request, state: &State) -> Option<Principal> {
         .principals
         .values()
         .find(|p| {
-            p.managed.as_ref().is_some_and(|m| {
-                (m.default || !unnamed)
-                    && same(&client, &p.client_id)
-                    && same(&object, &p.object())
-                    && same(&resource, m.resource_id.as_deref().unwrap_or_default())
-            })
+            !p.disabled
+                && p.managed.as_ref().is_some_and(|m| {
+                    (m.default || !unnamed)
+                        && same(&client, &p.client_id)
+                        && same(&object, &p.object())
+                        && same(&resource, m.resource_id.as_deref().unwrap_or_default())
+                })
         })
         .cloned()
 }

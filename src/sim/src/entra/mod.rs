@@ -1,5 +1,6 @@
 //! Entra ID: the token endpoint, its discovery documents and the managed-identity endpoints.
 
+mod certificate;
 pub mod jwt;
 mod managed;
 mod token;

@@ -1,6 +1,6 @@
 //! `POST /{tenant}/oauth2/v2.0/token` with grant `client_credentials`.
 
-use super::{jwt, jwt::Assertion, mint};
+use super::{certificate, jwt, jwt::Assertion, mint};
 use crate::{
     clock::{Now, arm_time},
     dice::guid_for,
@@ -22,7 +22,7 @@ const OTHER_RESOURCES: &[&str] =
 const OPENID: &[&str] = &["openid", "profile", "offline_access", "email"];
 
 /// A refusal: AADSTS number, status, OAuth error, text.
-struct Denied(u32, u16, &'static str, String);
+pub struct Denied(pub u32, pub u16, pub &'static str, pub String);
 
 /// Grant a token or answer with an AADSTS error.
 pub fn grant(req: &Request, tenant: &str, state: &State, world: &World, now: Now) -> Answer {
@@ -83,6 +83,10 @@ fn decide(
             Denied(700016, 400, "unauthorized_client", format!("Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant."))
         })?;
     let audience = audience(form, world, own)?;
+    if principal.disabled {
+        let text = format!("Application '{client}'({}) is disabled.", principal.name.as_deref().unwrap_or(client));
+        return Err(Denied(7000112, 400, "unauthorized_client", text));
+    }
     match (field("client_secret"), field("client_assertion")) {
         ("", "") => Err(Denied(
             7000216,
@@ -91,7 +95,7 @@ fn decide(
             "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type."
                 .into(),
         )),
-        ("", assertion) => check_assertion(principal, assertion, now),
+        ("", assertion) => check_assertion(principal, assertion, &format!("{own}/{tenant}"), now),
         (secret, _) => check_secret(principal, secret),
     }?;
     Ok((principal.clone(), audience))
@@ -154,16 +158,12 @@ fn check_secret(principal: &Principal, secret: &str) -> Result<(), Denied> {
     Ok(())
 }
 
-fn check_assertion(principal: &Principal, token: &str, now: Now) -> Result<(), Denied> {
+fn check_assertion(principal: &Principal, token: &str, endpoint: &str, now: Now) -> Result<(), Denied> {
     let invalid = |number, text: String| Denied(number, 401, "invalid_client", text);
     let assertion =
         Assertion::parse(token).ok_or_else(|| invalid(50027, "JWT token is invalid or malformed.".into()))?;
-    let claim = |name: &str| assertion.claims[name].as_str().unwrap_or_default();
-    if claim("iss").eq_ignore_ascii_case(&principal.client_id) {
-        return Err(invalid(
-            700027,
-            "The certificate with which the client assertion was signed is not registered on the application.".into(),
-        ));
+    if certificate::is_by_certificate(principal, &assertion) {
+        return certificate::check(principal, &assertion, endpoint, now);
     }
     let credential = matching(principal, &assertion)?;
     let time = |name: &str| assertion.claims[name].as_i64();

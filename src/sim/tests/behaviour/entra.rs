@@ -1,7 +1,14 @@
 //! Signing in.
 
 use crate::azure::{ARM, Azure, CLIENT, TENANT};
+use aws_lc_rs::{
+    digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest},
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair},
+};
 use azure_sim::{entra::jwt, front::http::Request};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as B64};
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
 fn form(client: &str, more: &str) -> String {
@@ -130,4 +137,84 @@ fn managed_identity_in_both_shapes() {
             assert_eq!(got.body["resource"], format!("{ARM}/"));
         }
     }
+}
+
+/// A certificate and its key.
+struct Signer {
+    der: Vec<u8>,
+    pem: String,
+    key: RsaKeyPair,
+}
+
+impl Signer {
+    fn new() -> Self {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let certificate = CertificateParams::new(vec!["app".into()]).unwrap().self_signed(&key).unwrap();
+        let pair = RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap();
+        Self { der: certificate.der().to_vec(), pem: certificate.pem(), key: pair }
+    }
+
+    fn sign(&self, header: &Value, claims: &Value) -> String {
+        let body = format!("{}.{}", B64.encode(header.to_string()), B64.encode(claims.to_string()));
+        let scheme = if header["alg"] == "RS256" { &RSA_PKCS1_SHA256 } else { &RSA_PSS_SHA256 };
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key.sign(scheme, &SystemRandom::new(), body.as_bytes(), &mut signature).unwrap();
+        format!("{body}.{}", B64.encode(signature))
+    }
+
+    /// The header that Microsoft's documentation asks for.
+    fn header(&self) -> Value {
+        json!({"alg": "PS256", "typ": "JWT", "x5t#S256": B64.encode(digest(&SHA256, &self.der))})
+    }
+}
+
+#[test]
+fn certificates_are_checked_by_thumbprint_signature_claims_and_time() {
+    let mut azure = Azure::new();
+    let (mine, other) = (Signer::new(), Signer::new());
+    let registered = json!({"certificates": [{"pem": other.pem}, {"pem": mine.pem}]});
+    azure.admin("POST", &format!("principals/{CLIENT}"), registered);
+    let endpoint = format!("{}/{TENANT}/oauth2/v2.0/token", Request { secure: true, ..Request::default() }.base());
+    let now = 1_795_428_000; // 2026-11-23T10:00:00Z
+    let claims = json!({"aud": endpoint, "iss": CLIENT, "sub": CLIENT, "jti": "1", "nbf": now, "exp": now + 300});
+    let with = |name: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+    let old = B64.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &mine.der));
+    let unknown = Signer::new();
+    let mut forged = mine.header();
+    forged["alg"] = json!("HS256");
+    for (what, assertion, number, words) in [
+        ("good", mine.sign(&mine.header(), &claims), None, ""),
+        ("old kind", mine.sign(&json!({"alg": "RS256", "x5t": old}), &claims), None, ""),
+        ("not registered", unknown.sign(&unknown.header(), &claims), Some(700027), "The key was not found."),
+        ("no thumbprint", mine.sign(&json!({"alg": "PS256"}), &claims), Some(700027), "The key was not found."),
+        ("another key", other.sign(&mine.header(), &claims), Some(700027), "did not match"),
+        ("no such algorithm", mine.sign(&forged, &claims), Some(700027), "did not match"),
+        ("audience", mine.sign(&mine.header(), &with("aud", json!("https://x"))), Some(700023), "audience"),
+        ("issuer", mine.sign(&mine.header(), &with("iss", json!("x"))), Some(700021), "client_id"),
+        ("subject", mine.sign(&mine.header(), &with("sub", json!("x"))), Some(700021), "client_id"),
+        ("no id", mine.sign(&mine.header(), &with("jti", Value::Null)), Some(50027), "jti"),
+        ("late", mine.sign(&mine.header(), &with("exp", json!(now))), Some(700024), "time range"),
+        ("early", mine.sign(&mine.header(), &with("nbf", json!(now + 301))), Some(700024), "time range"),
+    ] {
+        let got = azure.token_request(&form(CLIENT, &format!("client_assertion={assertion}")));
+        assert_eq!(got.body["error_codes"][0].as_i64(), number, "{what} {}", got.body);
+        assert!(got.body["error_description"].as_str().unwrap_or_default().contains(words), "{what} {}", got.body);
+    }
+    let asked = form(CLIENT, &format!("client_assertion={}", mine.sign(&mine.header(), &claims)));
+    let ended = json!({"certificates": [{"pem": mine.pem, "end": "2026-11-23T09:00:00Z"}]});
+    azure.admin("POST", &format!("principals/{CLIENT}"), ended);
+    let got = azure.token_request(&asked);
+    assert!(got.body["error_description"].as_str().unwrap().contains("The key used is expired."), "{}", got.body);
+    let thumbprint: String =
+        digest(&SHA1_FOR_LEGACY_USE_ONLY, &mine.der).as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let shown = azure.admin("GET", "principals", Value::Null).to_string();
+    assert!(shown.contains(&thumbprint) && !shown.contains("BEGIN"), "{shown}");
+    let refused = azure.exact("POST", &format!("/_sim/principals/{CLIENT}"), json!({"certificates": [{"pem": "x"}]}));
+    assert_eq!(refused.status, 400);
+    azure.admin("POST", &format!("principals/{CLIENT}"), json!({"disabled": true}));
+    assert_eq!(azure.token_request(&asked).body["error_codes"][0], 7000112);
 }
