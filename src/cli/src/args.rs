@@ -12,9 +12,9 @@ const EXIT_CODES: &str = "Exit codes, in the manner of terraform plan -detailed-
   1  an error: a file can't be read, or there is no access to the cluster or to Azure
 Of several objects' codes the first of 1, 3, 2, 0 counts.
 
-Settings for Azure: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_FEDERATED_TOKEN_FILE,
-AZURE_AUTHORITY_HOST, AZURE_RESOURCE_MANAGER_ENDPOINT, AZURE_RESOURCE_MANAGER_AUDIENCE, HTTPS_PROXY, NO_PROXY,
-SSL_CERT_FILE.";
+Settings for Azure: AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH,
+AZURE_FEDERATED_TOKEN_FILE, AZURE_AUTHORITY_HOST, AZURE_RESOURCE_MANAGER_ENDPOINT,
+AZURE_RESOURCE_MANAGER_AUDIENCE, HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE.";
 
 /// Azure Machine Learning compute as Kubernetes objects.
 #[derive(Debug, Parser)]
@@ -68,8 +68,8 @@ pub struct PlanArgs {
 /// Where the credential comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CredentialSource {
-    /// AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, else the machine's
-    /// managed identity.
+    /// AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or
+    /// AZURE_FEDERATED_TOKEN_FILE, else the machine's managed identity.
     Environment,
     /// The Secret that the Workspace names, from the files or the cluster.
     Secret,

@@ -66,6 +66,14 @@ impl Connections {
         }
     }
 
+    /// The client of a credential that some Workspace is connected with: it holds a token already, and one token serves all
+    /// who have proven the same. A changed interval or a second Workspace costs no request to Entra then.
+    pub fn client(&self, credential: &str) -> Option<ArmClient> {
+        let inner = self.lock();
+        let (_, source) = inner.sources.iter().find(|(name, _)| name.credential == credential)?;
+        Some(source.client().clone())
+    }
+
     /// Opens a Workspace's connection: joins the source of its credential, workspace and interval, or starts it.
     pub fn open(
         &self,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use azureml_api::condition::{ConditionType, Reason, Truth, Wanted, merge};
 use azureml_api::workspace::{WorkspaceAzureStatus, WorkspaceSpec, WorkspaceStatus};
-use azureml_arm::{ArmClient, Credential, ResourceId};
+use azureml_arm::{ArmClient, Credential, CredentialConfig, ResourceId};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
@@ -114,13 +114,20 @@ async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<
     }
     let id = ResourceId::parse(&spec.arm_id(&key.name))
         .map_err(|error| Problem::stalled(Reason::InvalidManifest, error.to_string()))?;
-    let credential = Credential::new(found.config, &ctx.cloud, ctx.http.clone())
-        .map_err(|error| Problem::blocked(Reason::CredentialRejected, error.to_string()))?;
-    let client =
-        ArmClient::new(ctx.http.clone(), ctx.cloud.clone(), Arc::new(credential), ctx.budget.clone(), ctx.observer());
+    let client = match ctx.connections.client(&found.fingerprint) {
+        Some(client) => client,
+        None => client(ctx, found.config)?,
+    };
     let source = ctx.connections.open(ctx, key, id, &found.fingerprint, client, interval);
     ctx.wake_dependents(key);
     Ok(Connected { source, leaving })
+}
+
+/// A client that has no token yet.
+fn client(ctx: &Context, config: CredentialConfig) -> Result<ArmClient, Problem> {
+    let credential = Credential::new(config, &ctx.cloud, ctx.http.clone())
+        .map_err(|error| Problem::blocked(Reason::CredentialRejected, error.to_string()))?;
+    Ok(ArmClient::new(ctx.http.clone(), ctx.cloud.clone(), Arc::new(credential), ctx.budget.clone(), ctx.observer()))
 }
 
 /// What is seen of the workspace through its source.

@@ -71,8 +71,8 @@ async fn connect(world: &World, key: Key, used: &mut UsedWorkspace) -> Result<Pl
         match (&chosen.config, problem.reason) {
             // Likely nobody meant it: nothing else was set.
             (CredentialConfig::ManagedIdentity { .. }, Reason::CredentialRejected | Reason::AzureUnavailable) => {
-                let others =
-                    "Set AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, or use --credential cli or secret.";
+                let others = "Set AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE, or use \
+                              --credential cli or secret.";
                 Problem { message: format!("{} {others}", problem.message), ..problem }
             }
             _ => problem,

@@ -100,6 +100,8 @@ async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resol
         }
     };
     let proof = config.proof().map(|proof| proof.expose_secret()).unwrap_or_default();
-    let told = format!("{}\n{proof}", config.principal_key());
+    // What is wrong with a certificate is told with the place that it is from, so nobody shares another's.
+    let from = if matches!(config, CredentialConfig::ClientCertificate { .. }) { place.as_str() } else { "" };
+    let told = format!("{}\n{from}\n{proof}", config.principal_key());
     Ok(Resolved { fingerprint: short_hash(told.as_bytes()), config, secret: Some(secret) })
 }
