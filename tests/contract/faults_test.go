@@ -2,6 +2,7 @@ package contract
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -182,6 +183,15 @@ func TestRefusalsAndFailures(t *testing.T) {
 		refused(t, err, 403, "AuthorizationFailed")
 	})
 
+	t.Run("a lock's refusal is told by a typed error", func(t *testing.T) {
+		t.Parallel()
+		client := azure.writer(t).NewComputeClient()
+		create(t, client, "locked", cluster("Standard_DS2_v2", 0, 1))
+		azure.admin(t, http.MethodPost, "locks", map[string]any{"name": "keep", "scope": computeID("locked"), "level": "CanNotDelete"})
+		_, err := client.BeginDelete(background(t), group, workspace, "locked", ml.UnderlyingResourceActionDelete, nil)
+		refused(t, err, 409, "ScopeLocked")
+	})
+
 	t.Run("a policy's refusal is told by a typed error", func(t *testing.T) {
 		t.Parallel()
 		azure.admin(t, http.MethodPost, "policies", map[string]any{
@@ -193,6 +203,54 @@ func TestRefusalsAndFailures(t *testing.T) {
 		body.Tags = map[string]*string{"forbidden": &value}
 		_, err := azure.writer(t).NewComputeClient().BeginCreateOrUpdate(background(t), group, workspace, "governed", body, nil)
 		refused(t, err, 403, "RequestDisallowedByPolicy")
+	})
+}
+
+func TestLooksAtOperations(t *testing.T) {
+	t.Parallel()
+	azure := newAzure(t)
+	number := 0xf0
+	for name, fault := range map[string]any{
+		"is throttled":   map[string]any{"status": 429, "code": "TooManyRequests", "retryAfter": 1},
+		"fails":          map[string]any{"status": 502, "code": "BadGateway"},
+		"is cut off":     "reset",
+		"comes too late": map[string]any{"delay": "500ms"},
+	} {
+		number++
+		client := fmt.Sprintf("00000000-0000-0000-0000-0000000000%x", number)
+		target := fmt.Sprintf("looked-at-%x", number)
+		t.Run("a poller goes on after a look that "+name, func(t *testing.T) {
+			t.Parallel()
+			computes := azure.clients(t, azure.principal(t, client)).NewComputeClient()
+			azure.admin(t, http.MethodPost, "faults", map[string]any{
+				"match": map[string]any{"pathContains": "computeOperationsStatus", "principal": client}, "times": 2, "fault": fault,
+			})
+			made := create(t, computes, target, cluster("Standard_DS2_v2", 0, 1))
+			same(t, "name", made.Name, target)
+		})
+	}
+
+	t.Run("a poller without an operation's address looks at the cluster", func(t *testing.T) {
+		t.Parallel()
+		client := azure.writer(t).NewComputeClient()
+		azure.fault(t, http.MethodPut, "/computes/addressless", "operationUrlLost")
+		outer, _ := aml(t, create(t, client, "addressless", cluster("Standard_DS2_v2", 0, 1)))
+		same(t, "state", outer.ProvisioningState, ml.ProvisioningStateSucceeded)
+	})
+
+	t.Run("another principal without rights may not look", func(t *testing.T) {
+		t.Parallel()
+		const stranger = "00000000-0000-0000-0000-0000000000e4"
+		azure.admin(t, http.MethodPost, "principals/"+stranger, map[string]any{"tenant": tenant, "secret": secret})
+		poller, err := azure.writer(t).NewComputeClient().BeginCreateOrUpdate(background(t), group, workspace, "private", cluster("Standard_DS2_v2", 0, 1), nil)
+		must(t, err)
+		token, err := poller.ResumeToken()
+		must(t, err)
+		again, err := azure.clients(t, azure.secretOf(t, stranger, secret)).NewComputeClient().BeginCreateOrUpdate(background(t), group, workspace,
+			"private", ml.ComputeResource{}, &ml.ComputeClientBeginCreateOrUpdateOptions{ResumeToken: token})
+		must(t, err)
+		failed(t, again, 403, "AuthorizationFailed")
+		ended(t, poller)
 	})
 }
 

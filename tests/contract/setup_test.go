@@ -138,6 +138,14 @@ func (a *azure) admin(t *testing.T, method, path string, body any) {
 	}
 }
 
+// principal makes one that may do everything, for a test that mustn't disturb the others.
+func (a *azure) principal(t *testing.T, client string) azcore.TokenCredential {
+	t.Helper()
+	roles := []any{map[string]any{"scope": "/subscriptions/" + subscription, "role": "Owner"}}
+	a.admin(t, http.MethodPost, "principals/"+client, map[string]any{"tenant": tenant, "secret": secret, "roles": roles})
+	return a.secretOf(t, client, secret)
+}
+
 // fault strikes the next write with that method to a path that contains a text.
 func (a *azure) fault(t *testing.T, method, path string, fault any) {
 	t.Helper()

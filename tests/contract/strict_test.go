@@ -31,6 +31,11 @@ func (s *strict) Do(request *policy.Request) (*http.Response, error) {
 		return answer, err
 	}
 	raw := request.Raw()
+	for _, name := range []string{"x-ms-request-id", "x-ms-correlation-request-id", "Date"} {
+		if answer.Header.Get(name) == "" {
+			s.t.Errorf("%s %s answered %d without %s", raw.Method, raw.URL.Path, answer.StatusCode, name)
+		}
+	}
 	for _, fault := range judge(raw.Method, raw.URL.Path, answer.StatusCode, body) {
 		s.t.Errorf("%s %s answered %d: %s", raw.Method, raw.URL.Path, answer.StatusCode, fault)
 	}

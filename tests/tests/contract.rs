@@ -10,8 +10,8 @@ use azureml_api::registry;
 use azureml_tests::{RunDir, Sim, SimOptions, checkout};
 use serde_json::Value;
 
-/// What the client can write of a cluster and no manifest says: the kind, what the operator sends back as it is in every
-/// PUT, and what the service serves nobody through an AmlCompute any more.
+/// What the client can write of a cluster and no manifest says: its kind, and what the operator sends back in every PUT as
+/// Azure has it.
 const NOT_IN_MANIFESTS: &[&str] = &["location", "properties.computeType", "properties.resourceId", "sku"];
 
 fn module() -> PathBuf {
