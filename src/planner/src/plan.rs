@@ -190,6 +190,10 @@ fn hash(input: &Input<'_>, plan: &Plan) -> String {
         // Quoted, so that no value can be written to read like another change.
         text.push_str(&format!("\n{:?} {:?} -> {:?}", change.path, change.from, change.to));
     }
+    if plan.drift {
+        // Who approved a change hasn't approved its repair, should somebody else undo it.
+        text.push_str("\nagain");
+    }
     if plan.creates() {
         // A creation isn't told by its changes: the whole manifest is what is approved.
         text.push_str(&format!("\n{}", without_policies(input.manifest)));

@@ -141,3 +141,154 @@ fn policies_and_time_are_not_part_of_the_hash() {
     });
     assert_eq!(case.plan().hash, plain);
 }
+
+/// A change was approved once. That somebody else undid it is another plan.
+#[test]
+fn an_approval_of_a_change_does_not_approve_its_repair() {
+    let change = approved_policy(in_sync().drift("properties.properties.scaleSettings.maxNodeCount", json!(9)))
+        .with(|case| case.applied = None)
+        .plan();
+    let repair = approved_policy(in_sync().drift("properties.properties.scaleSettings.maxNodeCount", json!(9)));
+    let told = repair.plan();
+    assert_eq!((change.drift, told.drift), (false, true));
+    assert_eq!(change.changes, told.changes);
+    assert_eq!(approve(repair.clone(), &change.hash).plan().hold, Some(Hold::AwaitingApproval));
+    assert_eq!(approve(repair, &told.hash).plan().hold, None);
+}
+
+/// What is asked for, or has happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wish {
+    Create,
+    Update,
+    Drift,
+    Replacement,
+    /// The creation has failed: it is made anew.
+    Anew,
+    Delete,
+    /// Only a policy changed.
+    Policy,
+}
+
+/// The annotation that approves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Approval {
+    NotAsked,
+    Missing,
+    Wrong,
+    Right,
+}
+
+/// One combination of the product.
+#[derive(Clone, Copy, Debug)]
+struct Combination {
+    wish: Wish,
+    management: ManagementPolicy,
+    protected: bool,
+    paused: bool,
+    approval: Approval,
+}
+
+const WISHES: [Wish; 7] =
+    [Wish::Create, Wish::Update, Wish::Drift, Wish::Replacement, Wish::Anew, Wish::Delete, Wish::Policy];
+const APPROVALS: [Approval; 4] = [Approval::NotAsked, Approval::Missing, Approval::Wrong, Approval::Right];
+
+impl Combination {
+    fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for wish in WISHES {
+            for management in [ManagementPolicy::Manage, ManagementPolicy::Observe] {
+                for (protected, paused) in [(false, false), (false, true), (true, false), (true, true)] {
+                    for approval in APPROVALS {
+                        all.push(Self { wish, management, protected, paused, approval });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn case(&self) -> Case {
+        let case = match self.wish {
+            Wish::Create => new_object(),
+            Wish::Update => scale(),
+            Wish::Drift => in_sync().drift("properties.properties.scaleSettings.maxNodeCount", json!(7)),
+            Wish::Replacement => in_sync().edit("spec.vmSize", json!("Standard_NC6")),
+            Wish::Anew => stillborn(),
+            Wish::Delete => in_sync().with(|case| case.lifecycle = Lifecycle::Deleted),
+            Wish::Policy => in_sync().with(|case| {
+                case.owner.generation += 1;
+                case.policies.adoption_policy = AdoptionPolicy::Adopt;
+            }),
+        };
+        let case = case.with(|case| {
+            case.policies.management_policy = self.management;
+            case.policies.deletion_protection = self.protected;
+            case.policies.paused = self.paused;
+        });
+        match self.approval {
+            Approval::NotAsked => case,
+            Approval::Missing => approved_policy(case),
+            Approval::Wrong => approve(approved_policy(case), "0123456789abcdef"),
+            Approval::Right => {
+                let case = approved_policy(case);
+                let hash = case.plan().hash;
+                approve(case, &hash)
+            }
+        }
+    }
+
+    /// What has to come of it, in the words of the policies' descriptions.
+    fn expected(&self) -> (Action, Option<Hold>) {
+        let managed = self.management == ManagementPolicy::Manage;
+        let action = match (self.wish, managed, self.protected) {
+            // Observed: looked at, never touched.
+            (Wish::Create, false, _) => Action::Refuse,
+            (Wish::Update | Wish::Drift | Wish::Replacement, false, _) => Action::Report,
+            (Wish::Anew | Wish::Policy, false, _) => Action::None,
+            (Wish::Delete, false, _) => Action::Release,
+            // Protected: nothing is deleted, to be made anew neither.
+            (Wish::Delete | Wish::Anew, true, true) => Action::Refuse,
+            (Wish::Create, true, _) => Action::Create,
+            (Wish::Update | Wish::Drift, true, _) => Action::Update,
+            (Wish::Replacement, true, _) => Action::Refuse,
+            (Wish::Anew, true, false) => Action::Replace,
+            (Wish::Delete, true, false) => Action::Delete,
+            (Wish::Policy, true, _) => Action::None,
+        };
+        let writes = matches!(action, Action::Create | Action::Update | Action::Replace | Action::Delete);
+        let asks = writes && matches!(self.approval, Approval::Missing | Approval::Wrong);
+        let hold = if self.paused { Some(Hold::Paused) } else { asks.then_some(Hold::AwaitingApproval) };
+        (action, hold)
+    }
+}
+
+/// Every combination of the policies that hold a plan back, with every change.
+#[test]
+fn every_combination_of_policies() {
+    let all = Combination::all();
+    let free = |wish: Wish| {
+        let one = Combination {
+            wish,
+            management: ManagementPolicy::Manage,
+            protected: false,
+            paused: false,
+            approval: Approval::NotAsked,
+        };
+        one.case().plan()
+    };
+    for one in &all {
+        let plan = one.case().plan();
+        assert_eq!((plan.action, plan.hold), one.expected(), "{one:?}: {plan:?}");
+        assert_eq!(plan.hash.len(), 16, "{one:?}");
+        if plan.writes() {
+            // What is shown is what is approved and what happens, whatever holds it back.
+            let free = free(one.wish);
+            assert_eq!((&plan.hash, &plan.steps, &plan.changes), (&free.hash, &free.steps, &free.changes), "{one:?}");
+            let told = plan.status().unwrap();
+            assert_eq!((told.hash, told.action), (plan.hash.clone(), format!("{:?}", plan.action)), "{one:?}");
+        }
+    }
+    assert_eq!(all.len(), 7 * 2 * 4 * 4);
+    azureml_promises::held("src/planner/tests/planner/approval.rs::every_combination_of_policies", all.len());
+}
