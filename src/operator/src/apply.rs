@@ -11,18 +11,23 @@ use azureml_api::condition::whole_second;
 use azureml_api::fields::set;
 use azureml_api::status::{Operation, Phase, Verb};
 use azureml_arm::{
-    Admission, ArmClient, ArmError, Claim, OperationKind, Permit, Priority, ResourceId, Response, Sent, provider_scope,
+    Admission, ArmClient, ArmError, Budget, Claim, OperationKind, Permit, Priority, ResourceId, Response, Sent,
+    provider_scope,
 };
 use azureml_planner::Input;
-use azureml_planner::diff::{managed, managed_tags};
+use azureml_planner::diff::{self, managed, managed_tags};
 use azureml_planner::plan::{Body, Plan, Step};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::index::Key;
+use crate::observe::live;
 
 /// The provider whose limits bind beside ARM's.
-const PROVIDER: &str = "Microsoft.MachineLearningServices";
+pub const PROVIDER: &str = "Microsoft.MachineLearningServices";
+/// What an object waits for at the budget: its write, and the read right before it.
+const WRITE: &str = "write";
+const READ: &str = "read";
 
 /// What came of a write.
 #[derive(Debug)]
@@ -60,11 +65,48 @@ pub fn admit(
         subscription: id.subscription().to_owned(),
         kind: if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write },
         lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
-        key: wake_key(key, "write"),
-        priority: if plan.drift { Priority::Background } else { Priority::Person },
-        provider_scope: Some(provider_scope(PROVIDER, region)),
+        key: wake_key(key, WRITE),
+        priority: priority(plan),
+        provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
     };
-    match client.budget().try_admit(&claim) {
+    granted(client.budget().try_admit(&claim))
+}
+
+/// Asks for the turn to read the resource right before the write, as [`admit`] does for the write.
+pub fn admit_read(
+    client: &ArmClient,
+    id: &ResourceId,
+    region: &str,
+    key: &Key,
+    plan: &Plan,
+) -> Result<Permit, Duration> {
+    let claim = Claim {
+        key: wake_key(key, READ),
+        priority: priority(plan),
+        provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
+        ..live::read_claim(client, id, key)
+    };
+    granted(client.budget().try_admit(&claim))
+}
+
+/// Keeps the turn to write while the one to read isn't there yet.
+pub fn keep_turn(client: &ArmClient, key: &Key, permit: Permit) {
+    client.budget().keep(&wake_key(key, WRITE), permit);
+}
+
+/// An object that no longer wants to write leaves its places to others.
+pub fn leave_queues(budget: &Budget, key: &Key) {
+    budget.withdraw(&wake_key(key, WRITE));
+    budget.withdraw(&wake_key(key, READ));
+}
+
+/// People's changes go before the repair of drift.
+fn priority(plan: &Plan) -> Priority {
+    if plan.drift { Priority::Background } else { Priority::Person }
+}
+
+fn granted(admission: Admission) -> Result<Permit, Duration> {
+    match admission {
         Admission::Granted(permit) => Ok(permit),
         Admission::Queued { expected } => Err(expected),
     }

@@ -153,6 +153,7 @@ fn signature(object: &Object) -> (Option<&str>, i64, bool, &std::collections::BT
 fn remove(ctx: &Context, key: &Key) {
     let Some(object) = ctx.index.remove(key) else { return };
     ctx.scratches.forget(key);
+    crate::apply::leave_queues(&ctx.budget, key);
     if key.kind == WORKSPACE {
         ctx.connections.close(key);
         ctx.wake_dependents(key);

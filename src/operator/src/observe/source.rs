@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use azureml_api::fields::lookup;
 use azureml_api::{ML_API_VERSION, registry};
-use azureml_arm::{ArmClient, ArmError, Claim, OperationKind, Priority, ResourceId};
+use azureml_arm::{ArmClient, ArmError, Claim, OperationKind, Priority, ResourceId, provider_scope};
+use azureml_planner::diff;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::apply::PROVIDER;
 use crate::observe::live::is_absent;
 
 /// How often the workspace's own properties are read again.
@@ -270,7 +272,10 @@ impl Source {
             lane: self.workspace.key().to_owned(),
             key: format!("list {}", self.workspace.key()),
             priority: Priority::Background,
-            provider_scope: None,
+            provider_scope: self
+                .view()
+                .workspace_text("location")
+                .map(|region| provider_scope(PROVIDER, &diff::location(region))),
         }
     }
 

@@ -4,12 +4,13 @@ use azureml_api::condition::{ConditionType, Reason, Truth, Wanted, merge};
 use azureml_api::fields::set;
 use azureml_api::status::Verb;
 use azureml_planner::Observed;
-use azureml_planner::plan::{Action, Plan};
+use azureml_planner::plan::{Action, Plan, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Next, Target};
+use crate::apply;
 use crate::context::Context;
 use crate::failure::Problem;
 use crate::index::Object;
@@ -78,6 +79,10 @@ impl Target<'_> {
         if plan.is_some_and(|plan| matches!(plan.action, Action::None | Action::Report)) && problem.is_none() {
             self.ctx.scratches.update(self.key(), |scratch| scratch.attempt = None);
         }
+        let next_step = plan.and_then(|plan| plan.steps.first());
+        if !matches!(next_step, Some(Step::Wait(Reason::WaitingForBudget, _))) {
+            apply::leave_queues(&self.ctx.budget, self.key());
+        }
         let whole = render(&self, plan, observed, problem.as_ref(), place);
         let before = self.status.conditions.clone();
         let written = kubernetes::write_outcome(self.ctx, &self.object, &whole).await?;
@@ -131,7 +136,11 @@ async fn tell_transitions(ctx: &Context, object: &Object, before: &[Condition], 
     }) {
         publish(ctx, object, Tone::Warning, &sync.reason, "Observe", &sync.message).await;
     }
-    if let Some(waiting) = changed(ConditionType::AwaitingApproval) {
+    // Each plan is told once: another one has another hash.
+    let before_approval = find(before, ConditionType::AwaitingApproval);
+    let waiting = find(&after, ConditionType::AwaitingApproval)
+        .filter(|now| before_approval.is_none_or(|old| old.message != now.message));
+    if let Some(waiting) = waiting {
         publish(ctx, object, Tone::Normal, &waiting.reason, "Plan", &waiting.message).await;
     }
 }

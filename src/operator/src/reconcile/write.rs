@@ -2,7 +2,7 @@
 
 use azureml_api::condition::{Reason, whole_second};
 use azureml_api::status::{Operation, Origin, Phase, Verb};
-use azureml_arm::{Admission, ErrorKind, Permit, Response};
+use azureml_arm::{ErrorKind, Permit, Response};
 use azureml_planner::plan::{Plan, Step};
 use azureml_planner::{Lifecycle, Observed};
 use k8s_openapi::jiff::Timestamp;
@@ -176,13 +176,13 @@ impl Target<'_> {
             Ok(permit) => permit,
             Err(expected) => return Ok(Err(expected)),
         };
-        let claim = azureml_arm::Claim {
-            key: apply::wake_key(self.key(), "read"),
-            ..live::read_claim(client, &id, self.key())
-        };
-        Ok(match client.budget().try_admit(&claim) {
-            Admission::Granted(read) => Ok(Turn { write, read }),
-            Admission::Queued { expected } => Err(expected),
+        Ok(match apply::admit_read(client, &id, &region, self.key(), plan) {
+            Ok(read) => Ok(Turn { write, read }),
+            Err(expected) => {
+                // The turn to write isn't lost to the wait for the read that goes before it.
+                apply::keep_turn(client, self.key(), write);
+                Err(expected)
+            }
         })
     }
 
