@@ -58,7 +58,7 @@ pub fn admit(
     region: &str,
     key: &Key,
     verb: Verb,
-    plan: &Plan,
+    priority: Priority,
 ) -> Result<Permit, Duration> {
     let claim = Claim {
         principal: client.principal_key().to_owned(),
@@ -66,7 +66,7 @@ pub fn admit(
         kind: if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write },
         lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
         key: wake_key(key, WRITE),
-        priority: priority(plan),
+        priority,
         provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
     };
     granted(client.budget().try_admit(&claim))
@@ -78,11 +78,11 @@ pub fn admit_read(
     id: &ResourceId,
     region: &str,
     key: &Key,
-    plan: &Plan,
+    priority: Priority,
 ) -> Result<Permit, Duration> {
     let claim = Claim {
         key: wake_key(key, READ),
-        priority: priority(plan),
+        priority,
         provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
         ..live::read_claim(client, id, key)
     };
@@ -101,8 +101,8 @@ pub fn leave_queues(budget: &Budget, key: &Key) {
 }
 
 /// People's changes go before the repair of drift.
-fn priority(plan: &Plan) -> Priority {
-    if plan.drift { Priority::Background } else { Priority::Person }
+pub fn priority(plan: Option<&Plan>) -> Priority {
+    if plan.is_some_and(|plan| plan.drift) { Priority::Background } else { Priority::Person }
 }
 
 fn granted(admission: Admission) -> Result<Permit, Duration> {

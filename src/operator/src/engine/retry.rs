@@ -31,6 +31,21 @@ pub struct Attempt {
     pub problem: Problem,
 }
 
+/// A failure of a plan.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// The plan.
+    pub hash: String,
+    /// The generation of the manifest.
+    pub generation: i64,
+    /// Who can mend it.
+    pub class: ErrorClass,
+    /// The wait that Azure asks for.
+    pub asked: Option<Duration>,
+    /// How it is told.
+    pub problem: Problem,
+}
+
 impl RetryPolicy {
     /// The wait after the n-th failure in a row (from 1), and Azure's own wish where it has one.
     pub fn wait(&self, class: ErrorClass, count: u32, asked: Option<Duration>) -> Duration {
@@ -49,24 +64,11 @@ impl RetryPolicy {
     }
 
     /// Records a failure of a plan.
-    pub fn record(
-        &self,
-        previous: Option<&Attempt>,
-        hash: &str,
-        generation: i64,
-        class: ErrorClass,
-        asked: Option<Duration>,
-        problem: Problem,
-    ) -> Attempt {
+    pub fn record(&self, previous: Option<&Attempt>, failed: Failed, now: Instant) -> Attempt {
+        let Failed { hash, generation, class, asked, problem } = failed;
         // A failed creation is told once as a failed write and once as a failed resource: the generation ties them.
         let count = previous.filter(|attempt| attempt.generation == generation).map_or(1, |attempt| attempt.count + 1);
-        Attempt {
-            hash: hash.to_owned(),
-            generation,
-            count,
-            until: Instant::now() + self.wait(class, count, asked),
-            problem,
-        }
+        Attempt { hash, generation, count, until: now + self.wait(class, count, asked), problem }
     }
 }
 

@@ -1,16 +1,15 @@
-//! Report: the status as one write if it differs, and events on transitions.
+//! Report: the status as it is written, and events on transitions.
 
 use azureml_api::condition::{ConditionType, Reason, Truth, Wanted, merge};
 use azureml_api::fields::set;
 use azureml_api::status::Verb;
 use azureml_planner::Observed;
-use azureml_planner::plan::{Action, Plan, Step};
+use azureml_planner::plan::{Action, Plan};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Next, Target};
-use crate::apply;
+use super::look::{Look, Next};
 use crate::context::Context;
 use crate::failure::Problem;
 use crate::index::Object;
@@ -18,40 +17,33 @@ use crate::kubernetes;
 use crate::report::conditions::{Situation, change_words};
 use crate::report::events::{Tone, publish};
 use crate::report::status;
-use crate::resolve::workspace::Place;
 
-/// Renders the status as it would be written now.
-pub(super) fn render(
-    target: &Target<'_>,
-    plan: Option<&Plan>,
-    observed: &Observed,
-    problem: Option<&Problem>,
-    place: Option<&Place>,
-) -> Value {
-    let mut told = target.status.clone();
+/// The status as it would be written now. `stale` says why what is known of Azure is too old, if it is.
+pub fn render(look: &Look, problem: Option<&Problem>, stale: Option<&str>) -> Value {
+    let plan = look.plan.as_ref();
+    let mut told = look.status.clone();
     // What is being waited for is the plan of before.
     if let Some(plan) = plan.filter(|plan| plan.action != Action::Wait) {
         told.plan = plan.status();
     }
-    let stale = place.and_then(|place| place.source.staleness());
-    let key = target.key();
-    let object = format!("{}/{} -n {}", target.kind.plural, key.name, key.namespace);
+    let key = &look.object.key;
+    let object = format!("{}/{} -n {}", look.kind.plural, key.name, key.namespace);
     let situation = Situation {
         object: &object,
-        previous: &target.status.conditions,
-        lifecycle: target.lifecycle(),
+        previous: &look.status.conditions,
+        lifecycle: look.lifecycle(),
         plan,
-        observed,
+        observed: &look.observed,
         problem,
-        noun: target.kind.table.noun,
-        stale: stale.as_deref(),
+        noun: look.kind.table.noun,
+        stale,
     };
-    let live = status::shown(observed, plan);
-    let mut projected = (target.kind.project)(target.object.spec(), live);
-    if live.is_none() && matches!(observed, Observed::Unknown | Observed::Present { .. }) {
-        keep_projection(target.object.status(), &mut projected);
+    let live = status::shown(&look.observed, plan);
+    let mut projected = (look.kind.project)(look.object.spec(), live);
+    if live.is_none() && matches!(look.observed, Observed::Unknown | Observed::Present { .. }) {
+        keep_projection(look.object.status(), &mut projected);
     }
-    status::render(told, &situation, target.owner.generation, projected, target.now)
+    status::render(told, &situation, look.owner.generation, projected, look.now.time)
 }
 
 /// While Azure isn't seen, what was shown last stays.
@@ -63,58 +55,31 @@ fn keep_projection(before: &Value, projected: &mut Value) {
     }
 }
 
-impl Target<'_> {
-    /// Report: writes the status if it differs, tells transitions as events, and says when to look again.
-    pub(super) async fn report(
-        self,
-        plan: Option<&Plan>,
-        observed: &Observed,
-        problem: Option<Problem>,
-        place: Option<&Place>,
-        next: Next,
-    ) -> Result<Next, kube::Error> {
-        if let Some(place) = place {
-            place.source.set_busy(&self.id, self.status.operation.is_some());
-        }
-        if plan.is_some_and(|plan| matches!(plan.action, Action::None | Action::Report)) && problem.is_none() {
-            self.ctx.scratches.update(self.key(), |scratch| scratch.attempt = None);
-        }
-        let next_step = plan.and_then(|plan| plan.steps.first());
-        if !matches!(next_step, Some(Step::Wait(Reason::WaitingForBudget, _))) {
-            apply::leave_queues(&self.ctx.budget, self.key());
-        }
-        let whole = render(&self, plan, observed, problem.as_ref(), place);
-        let before = self.status.conditions.clone();
-        let written = kubernetes::write_outcome(self.ctx, &self.object, &whole).await?;
-        tell_transitions(self.ctx, &written, &before, plan).await;
-        Ok(next)
-    }
-
-    /// Tells of a write that Azure took.
-    pub(super) async fn tell_of_write(&self, verb: Verb, plan: &Plan) {
-        let noun = self.kind.table.noun;
-        let (tone, reason, note) = match verb {
-            Verb::Create if plan.drift => (
-                Tone::Warning,
-                "DriftCorrected",
-                format!("the {noun} was deleted in Azure by somebody else and is created again"),
-            ),
-            Verb::Create => (Tone::Normal, "Creating", format!("asked Azure to create the {noun} {}", self.id)),
-            Verb::Put | Verb::Patch if plan.drift => (
-                Tone::Warning,
-                "DriftCorrected",
-                format!("somebody else changed the {noun} in Azure; set back: {}", change_words(plan)),
-            ),
-            Verb::Put | Verb::Patch => (Tone::Normal, "Updating", change_words(plan)),
-            Verb::Delete => (Tone::Normal, "Deleting", format!("asked Azure to delete the {noun} {}", self.id)),
-        };
-        publish(self.ctx, &self.object, tone, reason, &format!("{verb:?}"), &note).await;
-    }
+/// Tells of a write that Azure took.
+pub(super) async fn write_accepted(ctx: &Context, look: &Look, verb: Verb) {
+    let Some(plan) = &look.plan else { return };
+    let noun = look.kind.table.noun;
+    let (tone, reason, note) = match verb {
+        Verb::Create if plan.drift => (
+            Tone::Warning,
+            "DriftCorrected",
+            format!("the {noun} was deleted in Azure by somebody else and is created again"),
+        ),
+        Verb::Create => (Tone::Normal, "Creating", format!("asked Azure to create the {noun} {}", look.id)),
+        Verb::Put | Verb::Patch if plan.drift => (
+            Tone::Warning,
+            "DriftCorrected",
+            format!("somebody else changed the {noun} in Azure; set back: {}", change_words(plan)),
+        ),
+        Verb::Put | Verb::Patch => (Tone::Normal, "Updating", change_words(plan)),
+        Verb::Delete => (Tone::Normal, "Deleting", format!("asked Azure to delete the {noun} {}", look.id)),
+    };
+    publish(ctx, &look.object, tone, reason, &format!("{verb:?}"), &note).await;
 }
 
 /// An event for each change of the Ready condition's reason that a person would want to hear of, for new drift that is
 /// only reported, and for a plan that needs approval.
-async fn tell_transitions(ctx: &Context, object: &Object, before: &[Condition], plan: Option<&Plan>) {
+pub(super) async fn transitions(ctx: &Context, object: &Object, before: &[Condition], plan: Option<&Plan>) {
     let after = object.conditions();
     let find = |all: &[Condition], of: ConditionType| all.iter().find(|c| c.type_ == of.as_str()).cloned();
     let changed = |of: ConditionType| {
@@ -161,6 +126,6 @@ pub async fn undecodable(ctx: &Context, object: &std::sync::Arc<Object>, error: 
     set(&mut whole, "conditions", serde_json::to_value(merged).unwrap_or(Value::Null));
     set(&mut whole, "observedGeneration", Value::from(object.generation()));
     let written = kubernetes::write_status(ctx, object, &whole).await?;
-    tell_transitions(ctx, &written, &before, None).await;
+    transitions(ctx, &written, &before, None).await;
     Ok(Next::OnChange)
 }

@@ -1,0 +1,155 @@
+//! Write: one step of the plan, after its turn has come, on what Azure has at that moment, with the intent recorded.
+
+use std::time::Duration;
+
+use azureml_api::condition::Reason;
+use azureml_api::status::Verb;
+use azureml_arm::{ArmError, ErrorClass, ErrorKind};
+use azureml_planner::plan::{Action, Plan, Step};
+use azureml_planner::{Lifecycle, Observed};
+
+use super::{Effect, Look, Next};
+use crate::apply::{self, Outcome};
+use crate::engine::retry::Failed;
+use crate::failure::{self, Problem};
+use crate::index::Key;
+use crate::observe::facts::Sizes;
+
+impl Look {
+    /// The plan's first step, if its time has come.
+    pub(super) fn write(&mut self) -> Effect {
+        if let Some((problem, next)) = self.waits_out_a_failure() {
+            return self.report(Some(problem), next);
+        }
+        let creates = self.plan.as_ref().is_some_and(Plan::creates);
+        if creates && self.sizes == Some(Sizes::Pending) {
+            self.wait_instead(Reason::Pending, "reading which VM sizes the region offers");
+            return self.report(None, Next::After(self.interval));
+        }
+        match self.first_step().and_then(apply::verb) {
+            Some(_) if !self.object.has_finalizer() => Effect::AddFinalizer,
+            Some(verb) => Effect::TakeTurn { verb },
+            None => self.report(None, self.next()),
+        }
+    }
+
+    pub(super) fn wait_for_turn(&mut self, expected: Duration) -> Effect {
+        let message = "the write waits its turn: Azure Resource Manager's request limits bind";
+        self.wait_instead(Reason::WaitingForBudget, message);
+        self.report(None, Next::After(expected.max(self.interval)))
+    }
+
+    fn wait_instead(&mut self, reason: Reason, message: &str) {
+        if let Some(plan) = &mut self.plan {
+            plan.action = Action::Wait;
+            plan.steps = vec![Step::Wait(reason, message.to_owned())];
+        }
+    }
+
+    /// The plan is made once more on what Azure has right now; only if that still writes, it is written.
+    pub(super) fn write_on(&mut self, fresh: Observed, rival: Option<Key>) -> Effect {
+        let before = self.first_step().and_then(apply::verb);
+        self.observed = fresh;
+        self.plan = Some(self.made_plan());
+        if self.action() == Some(Action::Release) {
+            return Effect::Release;
+        }
+        self.remember();
+        let verb = self.first_step().and_then(apply::verb).filter(|_| self.may_write());
+        let is_delete = |verb: Verb| verb == Verb::Delete;
+        let Some(verb) = verb.filter(|verb| Some(is_delete(*verb)) == before.map(is_delete)) else {
+            return self.look_again();
+        };
+        if self.lifecycle() == Lifecycle::Wanted
+            && let Some(problem) = self.claimed_by(rival.as_ref(), &self.id)
+        {
+            return self.report(Some(problem), self.next());
+        }
+        let intent = self.plan.as_ref().map(|plan| apply::intent(&self.input(), plan, verb, &self.hashes));
+        self.status.operation = intent;
+        Effect::RecordIntent
+    }
+
+    pub(super) fn unread(&mut self, error: &ArmError) -> Effect {
+        self.observed = Observed::Unknown;
+        let problem = Problem::of_read_before_write(error);
+        let next = self.record_failure(error, problem.clone());
+        self.report(Some(problem), next)
+    }
+
+    pub(super) fn send(&mut self) -> Effect {
+        match self.first_step().and_then(|step| Some((apply::verb(step)?, step.clone()))) {
+            Some((verb, step)) => Effect::Send { verb, step },
+            None => self.report(None, self.next()),
+        }
+    }
+
+    pub(super) fn sent(&mut self, outcome: Outcome) -> Effect {
+        match outcome {
+            Outcome::Accepted(response) => {
+                if let Some(verb) = self.first_step().and_then(apply::verb) {
+                    self.accept(verb, response);
+                    let (reason, message) = accepted(verb);
+                    self.wait_instead(reason, message);
+                }
+                self.report(None, Next::After(self.interval))
+            }
+            Outcome::Refused(error) => {
+                self.status.operation = None;
+                let problem = match error.kind {
+                    ErrorKind::Throttled(_) => Problem::blocked(Reason::Throttled, failure::words(&error)),
+                    _ => Problem::of_write(&error),
+                };
+                let next = self.record_failure(&error, problem.clone());
+                self.report(Some(problem), next)
+            }
+            Outcome::Uncertain(error) => {
+                self.keep_uncertain();
+                let problem = Problem::blocked(
+                    Reason::Verifying,
+                    format!("whether Azure got the write isn't known, which is being found out: {error}"),
+                );
+                self.report(Some(problem), Next::After(self.rules.consistency_window.min(self.interval)))
+            }
+        }
+    }
+
+    /// The wait after a failure of this very plan, or of the write that led to it.
+    fn waits_out_a_failure(&mut self) -> Option<(Problem, Next)> {
+        let plan = self.plan.as_ref()?;
+        let known = self.attempt.as_ref().filter(|attempt| attempt.hash == plan.hash);
+        if let Some(attempt) = known {
+            let left = attempt.until.saturating_duration_since(self.now.instant);
+            return (!left.is_zero()).then(|| (attempt.problem.clone(), Next::After(left)));
+        }
+        // A failure that Azure shows: the first try after it waits like any other. After our own restart too.
+        let failure = plan.failure.as_ref()?;
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.generation != self.owner.generation) {
+            return None;
+        }
+        let problem = failure::problem(failure);
+        let next = self.record(failure::class(failure), None, problem.clone());
+        Some((problem, next))
+    }
+
+    fn record_failure(&mut self, error: &ArmError, problem: Problem) -> Next {
+        self.record(error.class, error.retry_after, problem)
+    }
+
+    fn record(&mut self, class: ErrorClass, asked: Option<Duration>, problem: Problem) -> Next {
+        let hash = self.plan.as_ref().map(|plan| plan.hash.clone()).unwrap_or_default();
+        let failed = Failed { hash, generation: self.owner.generation, class, asked, problem };
+        let attempt = self.rules.retry.record(self.attempt.as_ref(), failed, self.now.instant);
+        let wait = attempt.until.saturating_duration_since(self.now.instant);
+        self.attempt = Some(attempt);
+        Next::After(wait)
+    }
+}
+
+fn accepted(verb: Verb) -> (Reason, &'static str) {
+    match verb {
+        Verb::Create => (Reason::Creating, "Azure has accepted the creation"),
+        Verb::Put | Verb::Patch => (Reason::Updating, "Azure has accepted the update"),
+        Verb::Delete => (Reason::Deleting, "Azure has accepted the deletion"),
+    }
+}
