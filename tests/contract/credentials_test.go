@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,8 +29,16 @@ func goodClaims() map[string]any {
 	}
 }
 
+// newKey is one with which a cluster would sign its service accounts' tokens.
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	return key
+}
+
 // serviceAccountToken is a token as Kubernetes would project it.
-func serviceAccountToken(t *testing.T, claims map[string]any) string {
+func serviceAccountToken(t *testing.T, key *ecdsa.PrivateKey, claims map[string]any) string {
 	t.Helper()
 	part := func(value map[string]any) string {
 		encoded, err := json.Marshal(value)
@@ -37,8 +46,6 @@ func serviceAccountToken(t *testing.T, claims map[string]any) string {
 		return base64.RawURLEncoding.EncodeToString(encoded)
 	}
 	signed := part(map[string]any{"alg": "ES256", "typ": "JWT", "kid": "contract"}) + "." + part(claims)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
 	digest := sha256.Sum256([]byte(signed))
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	must(t, err)
@@ -49,8 +56,13 @@ func serviceAccountToken(t *testing.T, claims map[string]any) string {
 // assertionOf signs in as contract-federated with a token of those claims.
 func (a *azure) assertionOf(t *testing.T, claims map[string]any) azcore.TokenCredential {
 	t.Helper()
-	token := serviceAccountToken(t, claims)
-	credential, err := azidentity.NewClientAssertionCredential(tenant, federated,
+	return a.tokenOf(t, federated, serviceAccountToken(t, newKey(t), claims))
+}
+
+// tokenOf signs in as that principal with a token of another issuer.
+func (a *azure) tokenOf(t *testing.T, client, token string) azcore.TokenCredential {
+	t.Helper()
+	credential, err := azidentity.NewClientAssertionCredential(tenant, client,
 		func(context.Context) (string, error) { return token, nil },
 		&azidentity.ClientAssertionCredentialOptions{ClientOptions: a.identityOptions(t), DisableInstanceDiscovery: true})
 	must(t, err)
@@ -79,7 +91,7 @@ func TestSigningIn(t *testing.T) {
 	t.Run("with a workload's identity", func(t *testing.T) {
 		t.Parallel()
 		file := filepath.Join(t.TempDir(), "token")
-		must(t, os.WriteFile(file, []byte(serviceAccountToken(t, goodClaims())), 0o600))
+		must(t, os.WriteFile(file, []byte(serviceAccountToken(t, newKey(t), goodClaims())), 0o600))
 		credential, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{
 			ClientOptions: azure.identityOptions(t), ClientID: federated, TenantID: tenant, TokenFilePath: file,
 			DisableInstanceDiscovery: true,
@@ -109,6 +121,31 @@ func TestSigningIn(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("with an assertion that the issuer's key signed, and no other", func(t *testing.T) {
+		t.Parallel()
+		const trusting = "00000000-0000-0000-0000-0000000000e6"
+		key := newKey(t)
+		point, err := key.PublicKey.Bytes()
+		must(t, err)
+		part := base64.RawURLEncoding.EncodeToString
+		jwks := map[string]any{"keys": []any{map[string]any{
+			"kty": "EC", "crv": "P-256", "kid": "contract", "x": part(point[1:33]), "y": part(point[33:]),
+		}}}
+		claims := goodClaims()
+		azure.admin(t, http.MethodPost, "principals/"+trusting, map[string]any{
+			"tenant":    tenant,
+			"federated": []any{map[string]any{"issuer": claims["iss"], "subject": claims["sub"], "jwks": jwks}},
+			"roles":     []any{map[string]any{"scope": "/subscriptions/" + subscription, "role": "Reader"}},
+		})
+		read(t, azure.tokenOf(t, trusting, serviceAccountToken(t, key, claims)))
+		forged := azure.tokenOf(t, trusting, serviceAccountToken(t, newKey(t), claims))
+		_, err = azure.clients(t, forged).NewWorkspacesClient().Get(background(t), group, workspace, nil)
+		var answer *azidentity.AuthenticationFailedError
+		if !errors.As(err, &answer) || !strings.Contains(err.Error(), "AADSTS50027") {
+			t.Errorf("got %v, want AADSTS50027", err)
+		}
+	})
 
 	// Not parallel: the place of an app's identity is told by the process's environment.
 	t.Run("with an app's managed identity", func(t *testing.T) {

@@ -105,10 +105,8 @@ fn claim<'a>(assertion: &'a Assertion, name: &str) -> &'a str {
 
 /// The thumbprint that the header names, in hex, and the registered certificate that has it.
 fn signer<'a>(principal: &'a Principal, assertion: &Assertion) -> (String, Option<&'a RegisteredCertificate>) {
-    let named = |name: &str, algorithm: &'static Algorithm| {
-        let text = assertion.header[name].as_str()?.trim_end_matches('=');
-        Some((B64.decode(text).ok()?, algorithm))
-    };
+    let named =
+        |name: &str, algorithm: &'static Algorithm| Some((decoded(assertion.header[name].as_str()?)?, algorithm));
     let Some((wanted, algorithm)) = named("x5t#S256", &SHA256).or_else(|| named("x5t", &SHA1_FOR_LEGACY_USE_ONLY))
     else {
         return (String::new(), None);
@@ -117,6 +115,25 @@ fn signer<'a>(principal: &'a Principal, assertion: &Assertion) -> (String, Optio
     (hex(&wanted), principal.certificates.iter().find(has))
 }
 
+/// A thumbprint's bytes. RFC 7515 wants base64url without padding; Microsoft's own library for Go writes plain base64.
+fn decoded(thumbprint: &str) -> Option<Vec<u8>> {
+    B64.decode(thumbprint.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thumbprints_in_either_alphabet_of_base64() {
+        for (text, bytes) in [("-_-_AA", true), ("+/+/AA==", true), ("-_-_AA==", true), ("+/+/AA", true), ("?", false)]
+        {
+            let wanted = bytes.then(|| vec![0xfb, 0xff, 0xbf, 0x00]);
+            assert_eq!(decoded(text), wanted, "{text}");
+        }
+    }
 }
