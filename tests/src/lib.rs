@@ -11,6 +11,7 @@ pub mod controlplane;
 pub mod environment;
 mod error;
 mod files;
+pub mod fleet;
 pub mod gate;
 pub mod operator;
 pub mod process;

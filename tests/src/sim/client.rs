@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use crate::{Error, Result, files};
 pub struct SimRequest {
     /// 1 for the first.
     pub seq: u64,
+    /// When it was answered, on the clock on the wall.
+    pub real: Timestamp,
     /// The verb, in capitals.
     pub method: String,
     /// The path as it was written.
