@@ -30,6 +30,12 @@ down: build-env ## End what `make up` started
 test: build tools ## All tests, with a real API server; the first run builds it (about 10 minutes on two cores)
 	cargo test --workspace
 
+# Binaries as they are shipped; `make bench WHAT="burst many"` measures some of it, OPTIONS="--objects 10000" sets its size.
+.PHONY: bench
+bench: ## Measure the operator against its bounds; figures as a table and in .local/bench/ (about 15 minutes)
+	cargo build --release --package azureml-operator --package azure-sim --package azureml-tests --bins
+	AZUREML_BIN_DIR=$(dir $(BIN_DIR))release $(dir $(BIN_DIR))release/azureml-bench $(WHAT) $(OPTIONS)
+
 .PHONY: check
 check: check-format check-lints check-generated check-deny check-advisories ## Format, lints, generated files, licences and dependencies
 
