@@ -5,7 +5,6 @@ use std::sync::Arc;
 use azureml_arm::{Budget, Cloud, HttpClient, RequestObserver};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::runtime::events::Recorder;
 
 use crate::connections::Connections;
 use crate::engine::queue::Queue;
@@ -16,6 +15,7 @@ use crate::index::{Index, Key};
 use crate::metrics::Metrics;
 use crate::observe::facts::Facts;
 use crate::observe::source::Listener;
+use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings};
 
 /// What all steps share.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use azureml_arm::{Budget, BudgetConfig, Cloud, HttpClient};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use crate::engine::scratch::Scratches;
 use crate::engine::watch::{self, Watches};
 use crate::hashing::HashKey;
 use crate::observe::facts::Facts;
+use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings};
 use crate::{admin, kubernetes};
 
@@ -87,10 +87,8 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
         settings.resource_manager_audience.as_deref(),
     )?;
     let queue = Arc::new(Queue::default());
-    let reporter = Reporter {
-        controller: kubernetes::FIELD_MANAGER.to_owned(),
-        instance: std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()),
-    };
+    let controller = kubernetes::FIELD_MANAGER;
+    let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     Ok(Context {
         started_at: Timestamp::now(),
         owner_id: owner_id(&client, &settings).await?,
@@ -103,7 +101,7 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
         scratches: Scratches::default(),
         connections: Connections::default(),
         retry: RetryPolicy { base: settings.retry_base, longest: settings.retry_longest },
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder: Recorder::new(client.clone(), controller, instance.as_deref().unwrap_or(controller)),
         metrics: Arc::default(),
         hash_key: HashKey::default(),
         cloud,

@@ -185,8 +185,10 @@ pub fn plan(input: &Input<'_>) -> Plan {
 }
 
 fn hash(input: &Input<'_>, plan: &Plan) -> String {
-    let mut text = format!("{:?} {}", plan.action, input.id.to_lowercase());
-    for change in &plan.changes {
+    // Making anew is approved once, for the deletion and for the creation after it.
+    let action = if plan.creates() { Action::Create } else { plan.action };
+    let mut text = format!("{action:?} {}", input.id.to_lowercase());
+    for change in plan.changes.iter().filter(|_| !plan.creates()) {
         // Quoted, so that no value can be written to read like another change.
         text.push_str(&format!("\n{:?} {:?} -> {:?}", change.path, change.from, change.to));
     }

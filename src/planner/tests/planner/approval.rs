@@ -156,6 +156,22 @@ fn an_approval_of_a_change_does_not_approve_its_repair() {
     assert_eq!(approve(repair, &told.hash).plan().hold, None);
 }
 
+/// A failed creation is deleted and made again: two writes, one plan, one approval. The next failure is another plan.
+#[test]
+fn making_anew_is_approved_once() {
+    let case = approved_policy(stillborn().edit("spec.vmSize", json!("Standard_NC6")));
+    let anew = case.plan();
+    assert_eq!((anew.action, anew.hold), (Action::Replace, Some(Hold::AwaitingApproval)));
+    let deleted = approve(case.clone(), &anew.hash).with(|case| case.observed = azureml_planner::Observed::Absent);
+    let create = deleted.plan();
+    assert_eq!((create.action, create.hold), (Action::Create, None), "{create:?}");
+    let again = approve(case, &anew.hash)
+        .with(|case| case.azure.as_mut().unwrap().created_on = Some("2026-11-02T10:00:00.0000000+00:00".into()))
+        .drift("properties.createdOn", json!("2026-11-02T10:00:00.0000000+00:00"))
+        .plan();
+    assert_eq!((again.action, again.hold), (Action::Replace, Some(Hold::AwaitingApproval)), "{again:?}");
+}
+
 /// What is asked for, or has happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wish {
