@@ -45,6 +45,7 @@ fn what_is_left_out_has_its_reason() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_step() {
+    // For work on the table: `FAULTS_ONLY="hang at Patch"`.
     let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
     let cells: Vec<(Fault, Step)> = rows::all()
         .into_iter()

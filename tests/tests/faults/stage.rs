@@ -130,10 +130,6 @@ pub async fn run(cells: Vec<(Fault, Step)>, at_once: usize) -> Vec<String> {
     });
     let failed = futures::stream::iter(played).buffer_unordered(at_once).collect::<Vec<_>>().await;
     eprintln!("all cells: {} s", began.elapsed().as_secs());
-    if std::env::var_os("FAULTS_KEEP_LOG").is_some() {
-        let log = env.plane.dir().path().join("azureml-operator.log");
-        std::fs::copy(log, "/tmp/faults-operator.log").unwrap();
-    }
     failed.into_iter().flatten().collect()
 }
 
