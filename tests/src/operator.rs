@@ -42,6 +42,8 @@ const HIDDEN: [&str; 18] = [
 /// How the operator is started.
 #[derive(Debug, Clone, Default)]
 pub struct OperatorOptions {
+    /// What tells it from others in the same environment: the name of its log and its HOSTNAME. Default: [`NAME`].
+    pub replica: Option<String>,
     /// Flags that replace the manifest's of the same name, or are added: `("--owner-id", "test")`.
     pub flags: Vec<(String, String)>,
     /// Variables that are set besides the manifest's.
@@ -69,16 +71,22 @@ impl Operator {
         let container = container(&plane.kubectl(&["kustomize", "deploy/base"])?)?;
         let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, NAME).await?;
         let admin = format!("127.0.0.1:{}", free_port()?);
-        let mut flags = vec![("--admin-listen".to_string(), admin.clone()), ("--log-format".into(), "text".into())];
+        let mut flags = vec![
+            ("--admin-listen".to_string(), admin.clone()),
+            ("--log-format".into(), "text".into()),
+            // Most tests have one operator. What follows a kill would only wait for the lease to run out.
+            ("--leader-elect".into(), "false".into()),
+        ];
         flags.extend(options.flags.iter().cloned());
-        let mut spec = Spec::new(NAME, program).args(with_flags(&container.args, &flags));
+        let replica = options.replica.as_deref().unwrap_or(NAME);
+        let mut spec = Spec::new(replica, program).args(with_flags(&container.args, &flags));
         spec.env_remove = HIDDEN.map(String::from).to_vec();
         spec.env = container.env.iter().filter_map(EnvVar::value).collect();
         for (name, value) in environment(sim) {
             spec = spec.env(name, value);
         }
         // Its log is a file here.
-        spec = spec.env("NO_COLOR", "1").env("KUBECONFIG", kubeconfig);
+        spec = spec.env("HOSTNAME", replica).env("NO_COLOR", "1").env("KUBECONFIG", kubeconfig);
         for (name, value) in &options.env {
             spec = spec.env(name, value);
         }
@@ -115,6 +123,16 @@ impl Operator {
     /// If the operating system doesn't tell its end.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.process.stop(Duration::from_secs(30))
+    }
+
+    /// Stops it where it is with SIGSTOP, as a node does that has no time for it.
+    pub fn freeze(&mut self) {
+        self.process.freeze();
+    }
+
+    /// Lets a frozen one go on.
+    pub fn thaw(&mut self) {
+        self.process.thaw();
     }
 
     /// How it ended, if it did.

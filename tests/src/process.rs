@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::supervise::{KILL, TERMINATE};
+use crate::supervise::{FREEZE, KILL, TERMINATE, THAW};
 use crate::{Error, Result, RunDir, cargo, files};
 
 /// What to start.
@@ -108,6 +108,16 @@ impl Supervised {
     pub fn kill(&mut self) -> Result<ExitStatus> {
         self.say(KILL);
         self.supervisor.wait().map_err(Error::io(format!("wait for the end of {}", self.name)))
+    }
+
+    /// Stops the process where it is, as a node does that has no time for it.
+    pub fn freeze(&mut self) {
+        self.say(FREEZE);
+    }
+
+    /// Lets a stopped process go on.
+    pub fn thaw(&mut self) {
+        self.say(THAW);
     }
 
     /// Asks the process to end with SIGTERM and waits; kills it when `grace` is over.

@@ -20,6 +20,10 @@ use crate::{Error, Result};
 pub(crate) const TERMINATE: &str = "terminate";
 /// A line on stdin that ends the child at once: SIGKILL to its process group.
 pub(crate) const KILL: &str = "kill";
+/// A line on stdin that stops the child where it is: SIGSTOP to its process group.
+pub(crate) const FREEZE: &str = "freeze";
+/// A line on stdin that lets a stopped child go on: SIGCONT to its process group.
+pub(crate) const THAW: &str = "thaw";
 /// How long a guard waits for the users of its folder before it gives up and leaves the folder.
 const FOLDER_RELEASED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -85,6 +89,8 @@ fn obey(group: &Group) {
         match line.as_str() {
             TERMINATE => group.signal(Signal::TERM),
             KILL => group.signal(Signal::KILL),
+            FREEZE => group.signal(Signal::STOP),
+            THAW => group.signal(Signal::CONT),
             _ => {}
         }
     }

@@ -79,6 +79,23 @@ fn is_current(object: &Value, condition: &Value) -> bool {
     }
 }
 
+/// Asks again and again until there is an answer; for what no watch tells.
+///
+/// # Errors
+/// [`Error::TimedOut`] with what was waited for, and an error of the question at once.
+pub async fn eventually<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        if started.elapsed() > within {
+            return Err(Error::TimedOut(format!("waited {within:?} for {what}")));
+        }
+        tokio::time::sleep(RETRY_EVERY).await;
+    }
+}
+
 /// The API of a kind: `ComputeCluster` of our own group, or `group/Kind`, where the core group is called `core`.
 /// An empty namespace is for kinds that have none.
 ///

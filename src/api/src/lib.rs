@@ -33,6 +33,8 @@ pub const RECONCILE_ANNOTATION: &str = "azureml.dev/reconcile-requested-at";
 pub const APPROVE_ANNOTATION: &str = "azureml.dev/approve";
 /// Annotation: allows taking over a resource whose owner tag names this other owner id.
 pub const TAKE_OVER_ANNOTATION: &str = "azureml.dev/take-over-from";
+/// Label of a Workspace that names the shard of the operator which works on it and on its dependents.
+pub const SHARD_LABEL: &str = "azureml.dev/shard";
 /// Azure tag: who owns the resource, `<owner-id>/<kind>/<namespace>/<name>`.
 pub const OWNER_TAG: &str = "azureml.dev-owner";
 /// Azure tag: uid of the owning object. Informative only.

@@ -9,16 +9,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::engine::watch::Watches;
+use crate::health;
 
 /// What the probes ask.
 #[derive(Clone)]
 struct Admin {
     ctx: Arc<Context>,
     watches: Arc<Watches>,
+    started: Instant,
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until told to stop.
@@ -35,14 +38,17 @@ pub async fn serve(
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Admin { ctx, watches });
+        .with_state(Admin { ctx, watches, started: Instant::now() });
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving health probes and metrics");
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
-async fn healthz() -> &'static str {
-    "ok\n"
+async fn healthz(State(admin): State<Admin>) -> Response {
+    match health::faults(&admin.ctx, admin.started) {
+        faults if faults.is_empty() => "ok\n".into_response(),
+        faults => (StatusCode::SERVICE_UNAVAILABLE, faults.join("\n") + "\n").into_response(),
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

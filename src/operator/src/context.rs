@@ -3,25 +3,31 @@
 use std::sync::Arc;
 
 use azureml_arm::{Budget, Cloud, HttpClient, RequestObserver};
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use crate::connections::Connections;
+use crate::engine::pulse::Pulse;
 use crate::engine::queue::Queue;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::scratch::Scratches;
 use crate::hashing::HashKey;
 use crate::index::{Index, Key};
+use crate::leadership::Leadership;
 use crate::metrics::Metrics;
 use crate::observe::facts::Facts;
 use crate::observe::source::Listener;
 use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings};
+use crate::shard::Shard;
 
 /// What all steps share.
 pub struct Context {
-    /// When this process started.
-    pub started_at: Timestamp,
+    /// Whether, and since when, this process works.
+    pub leadership: Leadership,
+    /// Which objects it works on.
+    pub shard: Shard,
+    /// Signs of life of the watches.
+    pub pulse: Arc<Pulse>,
     /// The API server.
     pub client: Client,
     /// Settings.

@@ -1,11 +1,11 @@
 //! Metrics, in Prometheus' text format.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use azureml_arm::{RequestObserver, RequestRecord};
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +16,8 @@ use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::engine::watch;
+use crate::index::Object;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KindLabel {
@@ -66,6 +68,17 @@ struct WorkspaceLabel {
     workspace: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    kind: String,
+    verb: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WatchLabel {
+    resource: String,
+}
+
 type SecondsHistogram = fn() -> Histogram;
 
 /// All metrics.
@@ -82,7 +95,11 @@ pub struct Metrics {
     objects: Family<ConditionLabels, Gauge>,
     nodes: Family<NodeLabels, Gauge>,
     operations: Gauge,
+    operation_age: Family<OperationLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    leads: Gauge,
     queue_due: Gauge,
+    queue_longest_due: Gauge<f64, std::sync::atomic::AtomicU64>,
+    watch_age: Family<WatchLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
     snapshot_age: Family<WorkspaceLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
 }
 
@@ -105,7 +122,11 @@ impl Default for Metrics {
             objects: Family::default(),
             nodes: Family::default(),
             operations: Gauge::default(),
+            operation_age: Family::default(),
+            leads: Gauge::default(),
             queue_due: Gauge::default(),
+            queue_longest_due: Gauge::default(),
+            watch_age: Family::default(),
             snapshot_age: Family::default(),
         };
         metrics.register();
@@ -130,7 +151,14 @@ impl Metrics {
         r.register("objects", "Objects by their Ready condition", self.objects.clone());
         r.register("nodes", "Nodes of a cluster by state", self.nodes.clone());
         r.register("operations_in_flight", "Operations of ours under way in Azure", self.operations.clone());
+        let about = "Age of the oldest operation of ours under way in Azure";
+        r.register_with_unit("operation_age", about, Unit::Seconds, self.operation_age.clone());
+        r.register("leads", "1 in the replica that works, 0 in one that stands by", self.leads.clone());
         r.register("queue_due", "Objects that wait for a worker", self.queue_due.clone());
+        let about = "How long the first of the objects that wait for a worker has waited";
+        r.register_with_unit("queue_longest_due", about, Unit::Seconds, self.queue_longest_due.clone());
+        let about = "Time since the API server last answered a watch; each is renewed every 200 s";
+        r.register_with_unit("watch_age", about, Unit::Seconds, self.watch_age.clone());
         let about = "Age of what is known of a workspace";
         r.register_with_unit("snapshot_age", about, Unit::Seconds, self.snapshot_age.clone());
     }
@@ -164,7 +192,18 @@ impl Metrics {
     }
 
     fn read_gauges(&self, ctx: &Context) {
-        self.queue_due.set(i64::try_from(ctx.queue.load().0).unwrap_or(i64::MAX));
+        let load = ctx.queue.load();
+        self.leads.set(i64::from(ctx.leadership.leads()));
+        // A standby's queue fills up and is worked off when it leads.
+        self.queue_due.set(if ctx.leadership.leads() { i64::try_from(load.due).unwrap_or(i64::MAX) } else { 0 });
+        let waited = load.longest_due.filter(|_| ctx.leadership.leads());
+        self.queue_longest_due.set(waited.unwrap_or_default().as_secs_f64());
+        for plural in watch::plurals() {
+            if let Some(last) = ctx.pulse.last(plural) {
+                let labels = WatchLabel { resource: plural.to_owned() };
+                self.watch_age.get_or_create(&labels).set(last.elapsed().as_secs_f64());
+            }
+        }
         self.budget_left.clear();
         self.budget_waiting.clear();
         for bucket in ctx.budget.snapshot() {
@@ -186,11 +225,20 @@ impl Metrics {
     fn read_objects(&self, ctx: &Context) {
         self.objects.clear();
         self.nodes.clear();
+        self.operation_age.clear();
         let mut operations = 0;
+        let mut oldest: HashMap<OperationLabels, f64> = HashMap::new();
+        let now = Timestamp::now();
         let mut counts: HashMap<ConditionLabels, i64> = HashMap::new();
-        for object in ctx.index.all() {
+        // A standby knows all objects, too; each is told by the replica that works on it.
+        let mine = |object: &Arc<Object>| ctx.leadership.leads() && ctx.shard.serves(&ctx.index, object);
+        for object in ctx.index.all().into_iter().filter(mine) {
             let status = object.status();
-            operations += i64::from(status.get("operation").is_some());
+            if let Some((labels, age)) = under_way(object.key.kind, status, now) {
+                operations += 1;
+                let known = oldest.entry(labels).or_default();
+                *known = known.max(age);
+            }
             let conditions = status.get("conditions").and_then(Value::as_array);
             let ready = conditions.into_iter().flatten().find(|c| c.get("type").is_some_and(|t| t == "Ready"));
             let text = |key: &str| ready.and_then(|c| c.get(key)?.as_str()).unwrap_or("Unknown").to_owned();
@@ -209,8 +257,20 @@ impl Metrics {
         for (labels, count) in counts {
             self.objects.get_or_create(&labels).set(count);
         }
+        for (labels, age) in oldest {
+            self.operation_age.get_or_create(&labels).set(age);
+        }
         self.operations.set(operations);
     }
+}
+
+/// The operation under way, and its age in seconds.
+fn under_way(kind: &str, status: &Value, now: Timestamp) -> Option<(OperationLabels, f64)> {
+    let operation = status.get("operation")?;
+    let verb = operation.get("verb").and_then(Value::as_str).unwrap_or("Unknown");
+    let started: Option<Timestamp> = operation.get("startedAt").and_then(Value::as_str).and_then(|at| at.parse().ok());
+    let age = started.map_or(0.0, |started| now.duration_since(started).as_secs_f64().max(0.0));
+    Some((OperationLabels { kind: kind.to_owned(), verb: verb.to_owned() }, age))
 }
 
 impl RequestObserver for Metrics {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::shard;
 
 /// Keeps Azure Machine Learning compute as Kubernetes objects say.
 #[derive(Debug, Parser)]
@@ -41,6 +43,19 @@ pub struct Settings {
     /// The operator's own namespace, for the key that secrets are hashed with.
     #[arg(long, env = "POD_NAMESPACE", default_value = "azureml-system")]
     pub namespace: String,
+    /// Whether several replicas agree, by a Lease in the operator's namespace, on the one that works.
+    #[arg(long, env = "AZUREML_LEADER_ELECT", default_value_t = true, action = ArgAction::Set)]
+    pub leader_elect: bool,
+    /// Name of that Lease. A shard's name is added to it.
+    #[arg(long, env = "AZUREML_LEASE_NAME", default_value = "azureml-operator")]
+    pub lease_name: String,
+    /// How long the Lease of a replica that was killed keeps others from working. A replica renews it every sixth of that.
+    #[arg(long, env = "AZUREML_LEASE_DURATION", default_value = "12s", value_parser = lease_duration)]
+    pub lease_duration: Duration,
+    /// Work only on Workspaces with the label azureml.dev/shard of this value, and on what refers to them. Without it, on
+    /// those without the label. Each shard is an installation of its own, with its --arm-budget-share.
+    #[arg(long, env = "AZUREML_SHARD", value_parser = shard::name)]
+    pub shard: Option<String>,
     /// How many objects are worked on at a time.
     #[arg(long, env = "AZUREML_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub concurrency: u16,
@@ -107,6 +122,13 @@ impl IdentityNamespaces {
     }
 }
 
+/// A whole number of seconds that still leaves time for a slow API server.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    let fits = (6..=3600).contains(&duration.as_secs());
+    fits.then_some(duration).ok_or_else(|| "it has to be from 6s to 1h".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     match azureml_api::duration::Seconds::from_manifest(text) {
         Ok(seconds) if seconds.0 > 0 => Ok(Duration::from_secs(seconds.0)),
@@ -132,5 +154,7 @@ mod tests {
         Cli::command().debug_assert();
         assert!(Cli::try_parse_from(["azureml-operator", "run", "--retry-base", "0s"]).is_err());
         assert!(Cli::try_parse_from(["azureml-operator", "run", "--retry-base", "5s"]).is_ok());
+        assert!(Cli::try_parse_from(["azureml-operator", "run", "--lease-duration", "5s"]).is_err());
+        assert!(Cli::try_parse_from(["azureml-operator", "run", "--shard", "Blue"]).is_err());
     }
 }

@@ -5,22 +5,26 @@ use std::time::Duration;
 
 use azureml_arm::{Budget, BudgetConfig, Cloud, HttpClient};
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::jiff::Timestamp;
+use kube::client::ClientBuilder;
 use kube::{Api, Client};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::connections::Connections;
 use crate::context::Context;
+use crate::engine::pulse::{Pulse, PulseLayer};
 use crate::engine::queue::Queue;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::run;
 use crate::engine::scratch::Scratches;
 use crate::engine::watch::{self, Watches};
 use crate::hashing::HashKey;
+use crate::leadership::{Election, Leadership, Lost};
 use crate::observe::facts::Facts;
 use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings};
+use crate::shard::Shard;
 use crate::{admin, kubernetes};
 
 /// Why the operator can't run.
@@ -47,6 +51,9 @@ pub enum StartError {
     /// The owner id can't go into a tag.
     #[error("--owner-id {0:?}: it has to be 1 to 100 letters, digits, dots, hyphens or underscores")]
     InvalidOwnerId(String),
+    /// Another replica works now.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// The admin port, or signals.
     #[error("{what}: {source}")]
     Io {
@@ -60,7 +67,7 @@ pub enum StartError {
 /// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it can't start, or can't serve its admin port.
+/// When it can't start, can't serve its admin port, or another replica has taken over.
 pub async fn operator(settings: Settings) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
@@ -68,19 +75,20 @@ pub async fn operator(settings: Settings) -> Result<(), StartError> {
     tracing::info!(owner_id = ctx.owner_id, version = env!("CARGO_PKG_VERSION"), "azureml-operator starts");
     let watches = Arc::new(Watches::default());
     let watching = tokio::spawn(watch::run(ctx.clone(), watches.clone(), stop.clone()));
-    let budget = tokio::spawn(run::dispatch_budget(ctx.clone(), stop.clone()));
-    let working = tokio::spawn(work_when_listed(ctx.clone(), watches.clone(), stop.clone()));
+    let working = tokio::spawn(work_when_it_leads(ctx.clone(), watches.clone(), stop.clone()));
     // The admin port outlives the workers' stop only by as long as they need.
     let served = admin::serve(ctx.settings.admin_listen, ctx.clone(), watches, stop.clone()).await;
     stop.cancel();
-    let _ = tokio::join!(watching, budget, working);
+    let (_, worked) = tokio::join!(watching, working);
+    worked.unwrap_or(Ok(()))?;
     tracing::info!("azureml-operator has stopped");
     served.map_err(|source| StartError::Io { what: format!("serving {}", ctx.settings.admin_listen), source })
 }
 
 async fn context(settings: Settings) -> Result<Context, StartError> {
     let config = kube::Config::infer().await?;
-    let client = Client::try_from(config)?;
+    let pulse = Arc::new(Pulse::default());
+    let client = ClientBuilder::try_from(config)?.with_layer(&PulseLayer(pulse.clone())).build();
     let cloud = Cloud::from_settings(
         settings.authority_host.as_deref(),
         settings.resource_manager_endpoint.as_deref(),
@@ -90,7 +98,9 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
     let controller = kubernetes::FIELD_MANAGER;
     let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     Ok(Context {
-        started_at: Timestamp::now(),
+        leadership: Leadership::default(),
+        shard: Shard::new(settings.shard.as_deref()),
+        pulse,
         owner_id: owner_id(&client, &settings).await?,
         http: HttpClient::new()?,
         budget: Budget::new(BudgetConfig::with_share(settings.arm_budget_share)?),
@@ -126,20 +136,62 @@ async fn owner_id(client: &Client, settings: &Settings) -> Result<String, StartE
     Ok(id)
 }
 
-/// Decisions need the whole picture: who refers to whom, and who claims what.
-async fn work_when_listed(ctx: Arc<Context>, watches: Arc<Watches>, stop: CancellationToken) {
+/// Works while this replica leads. Whoever stands by has its watches, so that it can go on at once.
+async fn work_when_it_leads(ctx: Arc<Context>, watches: Arc<Watches>, stop: CancellationToken) -> Result<(), Lost> {
+    if !listed(&watches, &stop).await {
+        return Ok(());
+    }
+    if !ctx.settings.leader_elect {
+        ctx.leadership.alone();
+        work(ctx, stop).await;
+        return Ok(());
+    }
+    let election = election(&ctx);
+    let Some(lease) = ctx.leadership.acquire(&ctx.client, &election, &stop).await else { return Ok(()) };
+    // The lease is let go when the last work has ended.
+    let release = CancellationToken::new();
+    let mut keeping = std::pin::pin!(ctx.leadership.keep(&ctx.client, &election, lease, release.clone()));
+    let kept = tokio::select! {
+        kept = &mut keeping => kept,
+        () = work(ctx.clone(), stop.clone()) => {
+            release.cancel();
+            keeping.await
+        }
+    };
+    stop.cancel();
+    kept
+}
+
+async fn work(ctx: Arc<Context>, stop: CancellationToken) {
+    tokio::join!(run::dispatch_budget(ctx.clone(), stop.clone()), run::run(ctx, stop));
+}
+
+fn election(ctx: &Context) -> Election {
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    Election {
+        name: ctx.shard.lease(&ctx.settings.lease_name),
+        namespace: ctx.settings.namespace.clone(),
+        // A container that starts again in its pod isn't the one that had the lease.
+        identity: format!("{}_{}", host.unwrap_or_else(|| kubernetes::FIELD_MANAGER.to_owned()), Uuid::new_v4()),
+        duration: ctx.settings.lease_duration,
+    }
+}
+
+/// Waits for the first lists: decisions need the whole picture, who refers to whom and who claims what. Says whether it
+/// has come, or the stop before.
+async fn listed(watches: &Watches, stop: &CancellationToken) -> bool {
     let mut waited = Duration::ZERO;
     let pause = Duration::from_millis(50);
     while !watches.missing().is_empty() {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return false,
             () = tokio::time::sleep(pause) => waited += pause,
         }
         if waited.as_millis().is_multiple_of(10_000) {
             tracing::info!(missing = ?watches.missing(), "waiting for the first lists: are the CRDs installed?");
         }
     }
-    run::run(ctx, stop).await;
+    true
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<(), StartError> {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -21,9 +22,29 @@ pub struct Queue<K> {
 struct State<K> {
     order: BTreeSet<(Instant, u64, K)>,
     due: HashMap<K, (Instant, u64)>,
-    /// Keys at work, and when they were asked for meanwhile.
-    running: HashMap<K, Option<Instant>>,
+    running: HashMap<K, Running>,
     sequence: u64,
+}
+
+/// A key at work.
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    /// When it was asked for meanwhile.
+    again: Option<Instant>,
+}
+
+/// What the queue has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Keys that are due.
+    pub due: usize,
+    /// Keys at work.
+    pub running: usize,
+    /// How long the first of those that are due has been so.
+    pub longest_due: Option<Duration>,
+    /// How long the longest work has taken so far.
+    pub longest_running: Option<Duration>,
 }
 
 impl<K: Clone + Ord + Hash> Default for Queue<K> {
@@ -42,8 +63,8 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     /// Asks for a key to be worked on at a time, or earlier where somebody asked for that.
     pub fn add_at(&self, key: K, at: Instant) {
         let mut state = self.lock();
-        if let Some(again) = state.running.get_mut(&key) {
-            *again = Some(again.map_or(at, |earlier| earlier.min(at)));
+        if let Some(running) = state.running.get_mut(&key) {
+            running.again = Some(running.again.map_or(at, |earlier| earlier.min(at)));
             return;
         }
         state.insert(key, at);
@@ -60,7 +81,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
                     Some((at, sequence, key)) if at <= Instant::now() => {
                         state.order.remove(&(at, sequence, key.clone()));
                         state.due.remove(&key);
-                        state.running.insert(key.clone(), None);
+                        state.running.insert(key.clone(), Running { since: Instant::now(), again: None });
                         let more = !state.order.is_empty();
                         drop(state);
                         if more {
@@ -89,7 +110,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     /// The work on a key has ended; what was asked for meanwhile is queued.
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
-        let again = state.running.remove(key).flatten();
+        let again = state.running.remove(key).and_then(|running| running.again);
         if let Some(at) = again {
             state.insert(key.clone(), at);
             drop(state);
@@ -97,11 +118,17 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         }
     }
 
-    /// Keys that are due now, and keys at work.
-    pub fn load(&self) -> (usize, usize) {
+    /// What there is to do now.
+    pub fn load(&self) -> Load {
         let state = self.lock();
         let now = Instant::now();
-        (state.order.iter().take_while(|(at, ..)| *at <= now).count(), state.running.len())
+        let first = state.order.first().map(|(at, ..)| *at).filter(|at| *at <= now);
+        Load {
+            due: state.order.iter().take_while(|(at, ..)| *at <= now).count(),
+            running: state.running.len(),
+            longest_due: first.map(|at| now - at),
+            longest_running: state.running.values().map(|running| now - running.since).max(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -125,8 +152,6 @@ impl<K: Clone + Ord + Hash> State<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn after(seconds: u64) -> Instant {
@@ -180,6 +205,9 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, ["a", "b", "c"]);
-        assert_eq!(queue.load(), (0, 3));
+        queue.add("d");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let waited = Some(Duration::from_secs(5));
+        assert_eq!(queue.load(), Load { due: 1, running: 3, longest_due: waited, longest_running: waited });
     }
 }

@@ -8,6 +8,8 @@ use azureml_api::registry;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::apply;
 use crate::context::Context;
@@ -65,6 +67,20 @@ async fn work(ctx: Arc<Context>, failures: Arc<Failures>, stop: CancellationToke
 }
 
 async fn look(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
+    if ctx.index.get(key).is_some_and(|object| !ctx.shard.serves(&ctx.index, &object)) {
+        // It may have been ours before: whoever works on it now reads Azure by itself.
+        if key.kind == WORKSPACE {
+            ctx.connections.close(key);
+        }
+        return ctx.scratches.forget(key);
+    }
+    // What Azure's activity log shows of this look, and what ours does.
+    let trace = Uuid::new_v4().to_string();
+    let span = tracing::info_span!("look", object = %key, trace);
+    azureml_arm::correlated(&trace, looked(ctx, failures, key)).instrument(span).await;
+}
+
+async fn looked(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
     let began = Instant::now();
     let result = match registry::kind(key.kind) {
         Some(kind) => reconcile::target(ctx, kind, key).await,
@@ -86,12 +102,12 @@ async fn look(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
         }
         Err(error) => {
             let wait = failures.next_wait(key);
-            tracing::warn!(object = %key, %error, ?wait, "the API server failed; the object is looked at again");
+            tracing::warn!(%error, ?wait, "the API server failed; the object is looked at again");
             ctx.queue.add_at(key.clone(), Instant::now() + wait);
             "error"
         }
     };
-    tracing::debug!(object = %key, result = told, took = ?began.elapsed(), "looked at");
+    tracing::debug!(result = told, took = ?began.elapsed(), "looked at");
     ctx.metrics.reconciled(key.kind, told, began.elapsed());
 }
 

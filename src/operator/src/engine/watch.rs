@@ -41,6 +41,11 @@ pub fn kinds() -> Vec<Watched> {
     std::iter::once(Watched { kind: WORKSPACE, plural: "workspaces" }).chain(targets).collect()
 }
 
+/// The plurals of all kinds that are watched, namespaces included.
+pub fn plurals() -> Vec<&'static str> {
+    kinds().into_iter().map(|watched| watched.plural).chain(["namespaces"]).collect()
+}
+
 /// How the API server names a kind.
 pub fn api_resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural)
@@ -140,13 +145,14 @@ fn apply(ctx: &Context, object: Object) {
 }
 
 /// What of an object is news when it changes.
-fn signature(object: &Object) -> (Option<&str>, i64, bool, &std::collections::BTreeMap<String, String>, Vec<&str>) {
+fn signature(object: &Object) -> impl PartialEq + '_ {
     (
         object.raw.metadata.uid.as_deref(),
         object.generation(),
         object.is_deleting(),
         object.raw.annotations(),
-        object.raw.finalizers().iter().map(String::as_str).collect(),
+        object.raw.labels().get(azureml_api::SHARD_LABEL).map(String::as_str),
+        object.raw.finalizers().iter().map(String::as_str).collect::<Vec<_>>(),
     )
 }
 

@@ -187,6 +187,7 @@ impl Hands<'_> {
         let permit = permit(self.turn.write.take())?;
         let source = self.source()?;
         source.set_busy(&look.id, true);
+        self.ctx.leadership.hold().await;
         let outcome = apply::send(source.client(), &look.id, step, &self.secrets.values, permit).await;
         self.ctx.scratches.update(&look.object.key, |scratch| scratch.last_write_ended = Some(Instant::now()));
         source.hurry();

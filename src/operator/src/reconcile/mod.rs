@@ -33,7 +33,7 @@ pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Resul
     }
     let rules = Rules {
         owner_id: ctx.owner_id.clone(),
-        running_since: ctx.started_at,
+        running_since: ctx.leadership.since(),
         consistency_window: ctx.settings.consistency_window,
         operation_overdue: ctx.settings.operation_overdue,
         retry: ctx.retry,
