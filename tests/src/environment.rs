@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::operator::{Operator, OperatorOptions};
 use crate::sim::{Sim, SimOptions, demo};
 use crate::wait::{self, Until};
-use crate::{ControlPlane, Controllers, Error, Options, Result, cargo, files};
+use crate::{ControlPlane, Controllers, Error, Options, Result, cargo, files, secrets};
 
 /// How many of azure-sim's last requests a failed wait shows.
 const REQUESTS_SHOWN: usize = 30;
@@ -60,6 +60,28 @@ pub struct Environment {
     /// Kubernetes.
     pub plane: ControlPlane,
     options: OperatorOptions,
+}
+
+impl Drop for Environment {
+    /// No secret got out in all that time.
+    fn drop(&mut self) {
+        // A test that has failed already says what matters, and a folder that is kept is somebody's own.
+        if std::thread::panicking() {
+            return;
+        }
+        let metrics = self.operator.as_ref().map(Operator::metrics_now).unwrap_or_default();
+        let mut known = secrets::Known::default();
+        let secret = |name: &str| name.contains("SECRET") || name.contains("PASSWORD");
+        for (name, value) in self.options.env.iter().filter(|(name, _)| secret(name)) {
+            known.add(name, value);
+        }
+        let searched = secrets::search(self.plane.dir().path(), &mut known, &metrics);
+        assert!(
+            searched.is_ok(),
+            "a secret got out: {}",
+            searched.err().map(|error| error.to_string()).unwrap_or_default()
+        );
+    }
 }
 
 impl Environment {

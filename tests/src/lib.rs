@@ -16,6 +16,7 @@ pub mod gate;
 pub mod operator;
 pub mod process;
 mod rundir;
+pub mod secrets;
 pub mod sim;
 pub mod supervise;
 pub mod team;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::controlplane::{free_port, still_starting};
 use crate::process::{Spec, Supervised};
 use crate::sim::{Sim, unreachable};
-use crate::{ControlPlane, Error, Result, cargo};
+use crate::{ControlPlane, Error, Result, cargo, secrets};
 
 /// Where the base installs the operator.
 pub const NAMESPACE: &str = "azureml-system";
@@ -85,6 +85,8 @@ impl Operator {
         for (name, value) in environment(sim) {
             spec = spec.env(name, value);
         }
+        // All that it could say, so that a secret in it would be found.
+        spec = spec.env("RUST_LOG", "info,azureml_operator=debug,azureml_arm=debug,kube=debug,azure=debug");
         // Its log is a file here.
         spec = spec.env("HOSTNAME", replica).env("NO_COLOR", "1").env("KUBECONFIG", kubeconfig);
         for (name, value) in &options.env {
@@ -152,6 +154,11 @@ impl Operator {
         let answer = self.http.get(format!("http://{}/metrics", self.admin)).send().await;
         let answer = answer.map_err(|error| unreachable(what, &error))?;
         answer.text().await.map_err(|error| unreachable(what, &error))
+    }
+
+    /// Its metrics, asked without a runtime; nothing if it doesn't answer.
+    pub(crate) fn metrics_now(&self) -> String {
+        secrets::metrics(&self.admin)
     }
 
     /// Whether `/readyz` answers with success.

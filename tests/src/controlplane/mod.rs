@@ -17,6 +17,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use self::keys::Keys;
 use crate::process::{Spec, Supervised};
+use crate::secrets::{AUDIT_LOG, AUDIT_POLICY};
 use crate::tools::Tool;
 use crate::{Error, Result, RunDir};
 
@@ -68,6 +69,9 @@ pub struct ControlPlane {
     dir: RunDir,
 }
 
+/// The file with the rules of the audit log.
+const AUDIT_POLICY_FILE: &str = "audit-policy.yaml";
+
 impl ControlPlane {
     /// Starts a control plane in a fresh folder, and returns once it answers as ready.
     ///
@@ -79,6 +83,7 @@ impl ControlPlane {
         let keys = Keys::make(dir.path())?;
         let (etcd, etcd_port) = start_etcd(&tools.etcd, &dir).await?;
         let token = write_admin_token(&dir)?;
+        crate::files::write_atomically(&dir.path().join(AUDIT_POLICY_FILE), AUDIT_POLICY)?;
         let flags = options.apiserver_flags;
         let (apiserver, port) = start_apiserver(&tools.apiserver, &dir, &keys, etcd_port, None, &flags).await?;
         let kubeconfig = dir.path().join("kubeconfig");
@@ -367,6 +372,8 @@ fn apiserver_spec(program: &Path, dir: &RunDir, keys: &Keys, etcd_port: u16, por
         .arg("--service-cluster-ip-range=10.0.0.0/24")
         .arg("--endpoint-reconciler-type=none")
         .arg("--profiling=false")
+        .arg(format!("--audit-policy-file={}", dir.path().join(AUDIT_POLICY_FILE).display()))
+        .arg(format!("--audit-log-path={}", dir.path().join(AUDIT_LOG).display()))
 }
 
 /// Waits until something accepts connections on the port, or the process has ended.
