@@ -161,6 +161,20 @@ impl Operator {
         secrets::metrics(&self.admin)
     }
 
+    /// What `/healthz` says: nothing, or what a restart would mend.
+    ///
+    /// # Errors
+    /// If it doesn't answer.
+    pub async fn health(&self) -> Result<std::result::Result<(), String>> {
+        let what = "GET /healthz of the operator";
+        let answer = self.http.get(format!("http://{}/healthz", self.admin)).send().await;
+        let answer = answer.map_err(|error| unreachable(what, &error))?;
+        if answer.status().is_success() {
+            return Ok(Ok(()));
+        }
+        Ok(Err(answer.text().await.map_err(|error| unreachable(what, &error))?))
+    }
+
     /// Whether `/readyz` answers with success.
     pub async fn ready(&self) -> bool {
         let answer = self.http.get(format!("http://{}/readyz", self.admin)).send().await;

@@ -8,31 +8,31 @@ use crate::context::Context;
 use crate::engine::queue::Load;
 use crate::engine::watch;
 
-/// A watch is renewed every 200 s; one that hasn't been answered for three times as long hangs.
-const SILENT_AFTER: Duration = Duration::from_secs(600);
-/// No look takes as long: each of its requests has a limit of a minute or two.
-const STUCK_AFTER: Duration = Duration::from_secs(600);
-
 /// What is wrong with this process, a line each; nothing when all is well.
 pub fn faults(ctx: &Context, started: Instant) -> Vec<String> {
     let now = Instant::now();
     let watches = watch::plurals().into_iter().map(|plural| (plural, ctx.pulse.last(plural).unwrap_or(started)));
     let load = ctx.leadership.leads().then(|| ctx.queue.load());
-    judge(now, watches, load.as_ref())
+    judge(now, watches, load.as_ref(), ctx.settings.unhealthy_after)
 }
 
-fn judge<'a>(now: Instant, watches: impl Iterator<Item = (&'a str, Instant)>, load: Option<&Load>) -> Vec<String> {
+fn judge<'a>(
+    now: Instant,
+    watches: impl Iterator<Item = (&'a str, Instant)>,
+    load: Option<&Load>,
+    limit: Duration,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for (plural, last) in watches {
         let silent = now.saturating_duration_since(last);
-        if silent > SILENT_AFTER {
-            faults.push(format!("the watch of {plural} has had no answer for {} s", silent.as_secs()));
+        if silent > limit {
+            faults.push(format!("the watch of {plural} has been silent for {} s", silent.as_secs()));
         }
     }
-    if let Some(waited) = load.and_then(|load| load.longest_due).filter(|waited| *waited > STUCK_AFTER) {
+    if let Some(waited) = load.and_then(|load| load.longest_due).filter(|waited| *waited > limit) {
         faults.push(format!("an object has waited {} s for a worker", waited.as_secs()));
     }
-    if let Some(worked) = load.and_then(|load| load.longest_running).filter(|worked| *worked > STUCK_AFTER) {
+    if let Some(worked) = load.and_then(|load| load.longest_running).filter(|worked| *worked > limit) {
         faults.push(format!("a look at an object has taken {} s", worked.as_secs()));
     }
     faults
@@ -56,14 +56,14 @@ mod tests {
         let rows = [
             (ago(10), Some(load(0, 0)), ""),
             (ago(600), Some(load(600, 600)), ""),
-            (start, Some(load(0, 0)), "the watch of things has had no answer for 1000 s"),
+            (start, Some(load(0, 0)), "the watch of things has been silent for 1000 s"),
             (ago(10), Some(load(601, 0)), "an object has waited 601 s for a worker"),
             (ago(10), Some(load(0, 700)), "a look at an object has taken 700 s"),
             // A standby has no workers.
             (ago(10), None, ""),
         ];
         for (last, load, expected) in rows {
-            let faults = judge(now, std::iter::once(("things", last)), load.as_ref());
+            let faults = judge(now, std::iter::once(("things", last)), load.as_ref(), Duration::from_secs(600));
             assert_eq!(faults.join("; "), expected);
         }
     }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
@@ -100,6 +101,7 @@ pub struct Metrics {
     queue_due: Gauge,
     queue_longest_due: Gauge<f64, std::sync::atomic::AtomicU64>,
     watch_age: Family<WatchLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    watches_failed: Family<WatchLabel, Counter>,
     snapshot_age: Family<WorkspaceLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
 }
 
@@ -127,6 +129,7 @@ impl Default for Metrics {
             queue_due: Gauge::default(),
             queue_longest_due: Gauge::default(),
             watch_age: Family::default(),
+            watches_failed: Family::default(),
             snapshot_age: Family::default(),
         };
         metrics.register();
@@ -157,10 +160,18 @@ impl Metrics {
         r.register("queue_due", "Objects that wait for a worker", self.queue_due.clone());
         let about = "How long the first of the objects that wait for a worker has waited";
         r.register_with_unit("queue_longest_due", about, Unit::Seconds, self.queue_longest_due.clone());
+        r.register("watches_failed", "Watches that failed, and were tried again", self.watches_failed.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        r.register("build", "The version of this program", build);
         let about = "Time since the API server last answered a watch; each is renewed every 200 s";
         r.register_with_unit("watch_age", about, Unit::Seconds, self.watch_age.clone());
         let about = "Age of what is known of a workspace";
         r.register_with_unit("snapshot_age", about, Unit::Seconds, self.snapshot_age.clone());
+    }
+
+    /// A watch has failed, and is tried again.
+    pub fn watch_failed(&self, plural: &str) {
+        self.watches_failed.get_or_create(&WatchLabel { resource: plural.to_owned() }).inc();
     }
 
     /// A look at an object has ended.
@@ -199,6 +210,8 @@ impl Metrics {
         let waited = load.longest_due.filter(|_| ctx.leadership.leads());
         self.queue_longest_due.set(waited.unwrap_or_default().as_secs_f64());
         for plural in watch::plurals() {
+            // From the start, so that the first failure shows as an increase.
+            self.watches_failed.get_or_create(&WatchLabel { resource: plural.to_owned() }).inc_by(0);
             if let Some(last) = ctx.pulse.last(plural) {
                 let labels = WatchLabel { resource: plural.to_owned() };
                 self.watch_age.get_or_create(&labels).set(last.elapsed().as_secs_f64());

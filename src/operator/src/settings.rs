@@ -74,6 +74,10 @@ pub struct Settings {
     /// Longest wait before anything is tried again.
     #[arg(long, env = "AZUREML_RETRY_LONGEST", default_value = "1h", value_parser = duration)]
     pub retry_longest: Duration,
+    /// How long a watch may be silent, or an object wait for a worker or be worked on, before /healthz asks for a restart.
+    /// Watches are renewed in a third of that, or in 200 s if that is less.
+    #[arg(long, env = "AZUREML_UNHEALTHY_AFTER", default_value = "10m", value_parser = duration)]
+    pub unhealthy_after: Duration,
     /// When an operation in Azure counts as overdue.
     #[arg(long, env = "AZUREML_OPERATION_OVERDUE", default_value = "1h", value_parser = duration)]
     pub operation_overdue: Duration,

@@ -183,6 +183,10 @@ impl Passage {
                 .body(whole(list))
                 .map_err(io::Error::other);
         }
+        if watches && path.starts_with(GROUP) {
+            let answers = |watching: &Watching| *watching != Watching::Unanswered;
+            self.route.watching.subscribe().wait_for(answers).await.map_err(io::Error::other)?;
+        }
         let answer = self.forward(parts, body).await?;
         if watches && answer.status().is_success() && path.starts_with(GROUP) {
             let mut head = Response::builder().status(answer.status());

@@ -19,6 +19,8 @@ pub enum Watching {
     News,
     /// None passes.
     Silent,
+    /// None passes, and new watches aren't answered at all.
+    Unanswered,
 }
 
 /// What of an object isn't the operator's own doing.
@@ -56,7 +58,7 @@ impl Valve {
             Watching::Live => true,
             // A list came before the watch: the first event of an object may be an echo, and passes.
             Watching::News => !is_object || (is_news && event["type"] != "DELETED"),
-            Watching::Silent => false,
+            Watching::Silent | Watching::Unanswered => false,
         };
         if is_object {
             self.seen.insert(object.clone(), signature);

@@ -28,6 +28,9 @@ pub struct SimRequest {
     /// The query, with long signatures shortened.
     #[serde(default)]
     pub query: String,
+    /// The client's correlation id.
+    #[serde(default)]
+    pub correlation_id: Option<String>,
     /// The answer's status.
     pub status: u16,
     /// The answer's `error.code`.

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::index::{Key, Object, WORKSPACE};
 
-/// A watch is renewed after this many seconds. Below the idle limits of common load balancers (240 s and up), which drop
+/// A watch is renewed after this many seconds at the latest. Below the idle limits of common load balancers (240 s and up), which drop
 /// idle connections without a word.
-const WATCH_SECONDS: u32 = 200;
+const WATCH_SECONDS: u64 = 200;
 
 /// Which kinds have been listed.
 #[derive(Debug)]
@@ -93,16 +93,18 @@ pub async fn run(ctx: Arc<Context>, watches: Arc<Watches>, stop: CancellationTok
 }
 
 /// Each watch has a backoff of its own: one that fails doesn't slow the others.
-fn backed_off<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>>
+fn backed_off<K>(ctx: &Context, api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>>
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(500)).default_backoff()
+    let seconds = (ctx.settings.unhealthy_after.as_secs() / 3).clamp(1, WATCH_SECONDS);
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    watcher::watcher(api, watcher::Config::default().timeout(seconds).page_size(500)).default_backoff()
 }
 
 async fn watch_kind(ctx: Arc<Context>, watches: Arc<Watches>, watched: Watched) {
     let api = Api::all_with(ctx.client.clone(), &api_resource(watched.kind, watched.plural));
-    let mut events = std::pin::pin!(backed_off(api));
+    let mut events = std::pin::pin!(backed_off(&ctx, api));
     let mut listed = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
@@ -119,9 +121,14 @@ async fn watch_kind(ctx: Arc<Context>, watches: Arc<Watches>, watched: Watched) 
             }
             Ok(Event::Apply(object)) => apply(&ctx, Object::new(watched.kind, object)),
             Ok(Event::Delete(object)) => remove(&ctx, &Object::new(watched.kind, object).key),
-            Err(error) => tracing::warn!(kind = watched.kind, %error, "the watch failed; it is tried again"),
+            Err(error) => failed(&ctx, watched.plural, &error),
         }
     }
+}
+
+fn failed(ctx: &Context, plural: &str, error: &watcher::Error) {
+    tracing::warn!(resource = plural, %error, "the watch failed; it is tried again");
+    ctx.metrics.watch_failed(plural);
 }
 
 fn apply(ctx: &Context, object: Object) {
@@ -190,7 +197,7 @@ fn claimed(ctx: &Context, workspace: &Key, object: &Object) -> Option<Workspace>
 /// Namespaces' labels decide who may refer to a Workspace.
 async fn watch_namespaces(ctx: Arc<Context>, watches: Arc<Watches>) {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(ctx.client.clone());
-    let mut events = std::pin::pin!(backed_off(api));
+    let mut events = std::pin::pin!(backed_off(&ctx, api));
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::InitApply(namespace) | Event::Apply(namespace)) => {
@@ -203,7 +210,7 @@ async fn watch_namespaces(ctx: Arc<Context>, watches: Arc<Watches>) {
             Ok(Event::Delete(namespace)) => ctx.index.remove_namespace(&namespace.name_any()),
             Ok(Event::InitDone) => watches.listed("Namespace"),
             Ok(Event::Init) => {}
-            Err(error) => tracing::warn!(kind = "Namespace", %error, "the watch failed; it is tried again"),
+            Err(error) => failed(&ctx, "namespaces", &error),
         }
     }
 }

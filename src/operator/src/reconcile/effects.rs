@@ -191,9 +191,9 @@ impl Hands<'_> {
         let outcome = apply::send(source.client(), &look.id, step, &self.secrets.values, permit).await;
         self.ctx.scratches.update(&look.object.key, |scratch| scratch.last_write_ended = Some(Instant::now()));
         source.hurry();
-        if matches!(outcome, Outcome::Accepted(_)) {
+        if let Outcome::Accepted(response) = &outcome {
             self.ctx.metrics.acted(look.kind.kind, &format!("{verb:?}"));
-            tell::write_accepted(self.ctx, look, verb).await;
+            tell::write_accepted(self.ctx, look, verb, response.correlation_id.as_deref()).await;
         }
         Ok(Event::Sent(outcome))
     }

@@ -56,7 +56,7 @@ fn keep_projection(before: &Value, projected: &mut Value) {
 }
 
 /// Tells of a write that Azure took.
-pub(super) async fn write_accepted(ctx: &Context, look: &Look, verb: Verb) {
+pub(super) async fn write_accepted(ctx: &Context, look: &Look, verb: Verb, correlation: Option<&str>) {
     let Some(plan) = &look.plan else { return };
     let noun = look.kind.table.noun;
     let (tone, reason, note) = match verb {
@@ -74,6 +74,8 @@ pub(super) async fn write_accepted(ctx: &Context, look: &Look, verb: Verb) {
         Verb::Put | Verb::Patch => (Tone::Normal, "Updating", change_words(plan)),
         Verb::Delete => (Tone::Normal, "Deleting", format!("asked Azure to delete the {noun} {}", look.id)),
     };
+    // What Azure's activity log and its support know the request by.
+    let note = correlation.map_or_else(|| note.clone(), |id| format!("{note:.900} (Azure correlation id {id})"));
     publish(ctx, &look.object, tone, reason, &format!("{verb:?}"), &note).await;
 }
 

@@ -43,6 +43,9 @@ pub struct Entry {
     pub path: String,
     /// Query; long signatures shortened.
     pub query: String,
+    /// `x-ms-correlation-request-id`, as the client sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
     /// Status of the answer.
     pub status: u16,
     /// `error.code` of the answer.
@@ -83,6 +86,7 @@ impl Log {
             method: req.method.clone(),
             path: req.path.clone(),
             query: short_query(&req.query),
+            correlation_id: req.header("x-ms-correlation-request-id").map(str::to_owned),
             status: answer.status,
             code: error_code(&answer.body),
             delivery: (answer.delivery != Delivery::Whole).then(|| format!("{:?}", answer.delivery)),
