@@ -69,7 +69,7 @@ struct Inner {
     writes: Vec<Write>,
     held: Vec<Held>,
     inspectors: Vec<(Which, Look)>,
-    objections: Vec<String>,
+    objections: Vec<(usize, String)>,
 }
 
 impl Ledger {
@@ -116,7 +116,7 @@ impl Ledger {
         };
         for look in looks {
             if let Some(objection) = look(write.clone()).await {
-                self.lock().objections.push(format!("{write}: {objection}"));
+                self.lock().objections.push((write.seq, objection));
             }
         }
     }
@@ -136,7 +136,11 @@ impl Ledger {
     }
 
     pub(super) fn objections(&self) -> Vec<String> {
-        self.lock().objections.clone()
+        let inner = self.lock();
+        let done =
+            |seq: usize| inner.writes.get(seq - 1).filter(|write| write.status.is_some_and(|status| status < 300));
+        let told = inner.objections.iter().filter_map(|(seq, why)| Some(format!("{}: {why}", done(*seq)?)));
+        told.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -88,7 +88,7 @@ impl Gate {
         self.route.ledger.inspect(which, look);
     }
 
-    /// What those who looked at writes objected to.
+    /// What those who looked at writes objected to, as far as the server has carried them out.
     pub fn objections(&self) -> Vec<String> {
         self.route.ledger.objections()
     }
