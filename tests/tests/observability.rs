@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// How long silence is taken for health in the test of probes.
 const UNHEALTHY_AFTER: &str = "30s";
-/// All metrics with their units in their names, as Prometheus shows them. A new one is added here and to the docs.
+/// All metrics with their units in their names, as Prometheus shows them.
 const METRICS: [(&str, &str); 19] = [
     ("azureml_arm_budget_left", "gauge"),
     ("azureml_arm_budget_waiting", "gauge"),
@@ -84,6 +84,18 @@ async fn traced(env: &Environment) -> Result<()> {
 
     measured(&under_way, &operator.metrics().await?);
     Ok(())
+}
+
+#[test]
+fn the_page_has_every_metric() {
+    let page = std::fs::read_to_string(azureml_tests::checkout().join("docs/metrics.md")).unwrap();
+    let rows: BTreeSet<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `azureml_"))
+        .map(|row| (row.split('`').next().unwrap(), row.split('|').nth(1).unwrap().trim()))
+        .collect();
+    let known = METRICS.map(|(name, kind)| (name.strip_prefix("azureml_").unwrap(), kind));
+    assert_eq!(rows, BTreeSet::from(known));
 }
 
 fn measured(under_way: &str, after: &str) {
