@@ -1,7 +1,8 @@
 //! The work queue: which object is looked at next, and when.
 //!
 //! Each key is in it once, at the earliest time that anybody asked for, and is worked on by one worker at a time. What
-//! is asked for while it is worked on is kept for afterwards.
+//! is asked for while it is worked on is kept for afterwards. Those whose turn to write has come go before all others: a
+//! bucket of Azure's that is full while hundreds of first looks are due gains nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
@@ -18,10 +19,23 @@ pub struct Queue<K> {
     changed: Notify,
 }
 
+/// When a key is worked on: those that go first, then by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    rank: Rank,
+    at: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    First,
+    Usual,
+}
+
 #[derive(Debug)]
 struct State<K> {
-    order: BTreeSet<(Instant, u64, K)>,
-    due: HashMap<K, (Instant, u64)>,
+    order: BTreeSet<(Due, u64, K)>,
+    due: HashMap<K, (Due, u64)>,
     running: HashMap<K, Running>,
     sequence: u64,
 }
@@ -31,7 +45,7 @@ struct State<K> {
 struct Running {
     since: Instant,
     /// When it was asked for meanwhile.
-    again: Option<Instant>,
+    again: Option<Due>,
 }
 
 /// What the queue has to do.
@@ -62,12 +76,21 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// Asks for a key to be worked on at a time, or earlier where somebody asked for that.
     pub fn add_at(&self, key: K, at: Instant) {
+        self.insert(key, Due { rank: Rank::Usual, at });
+    }
+
+    /// Asks for a key to be worked on now, before all others that are due.
+    pub fn add_first(&self, key: K) {
+        self.insert(key, Due { rank: Rank::First, at: Instant::now() });
+    }
+
+    fn insert(&self, key: K, due: Due) {
         let mut state = self.lock();
         if let Some(running) = state.running.get_mut(&key) {
-            running.again = Some(running.again.map_or(at, |earlier| earlier.min(at)));
+            running.again = Some(running.again.map_or(due, |earlier| earlier.min(due)));
             return;
         }
-        state.insert(key, at);
+        state.insert(key, due);
         drop(state);
         self.changed.notify_one();
     }
@@ -78,8 +101,8 @@ impl<K: Clone + Ord + Hash> Queue<K> {
             let wait = {
                 let mut state = self.lock();
                 match state.order.first().cloned() {
-                    Some((at, sequence, key)) if at <= Instant::now() => {
-                        state.order.remove(&(at, sequence, key.clone()));
+                    Some((due, sequence, key)) if due.at <= Instant::now() => {
+                        state.order.remove(&(due, sequence, key.clone()));
                         state.due.remove(&key);
                         state.running.insert(key.clone(), Running { since: Instant::now(), again: None });
                         let more = !state.order.is_empty();
@@ -90,7 +113,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
                         }
                         return key;
                     }
-                    Some((at, ..)) => Some(at),
+                    Some((due, ..)) => Some(due.at),
                     None => None,
                 }
             };
@@ -111,8 +134,8 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub fn done(&self, key: &K) {
         let mut state = self.lock();
         let again = state.running.remove(key).and_then(|running| running.again);
-        if let Some(at) = again {
-            state.insert(key.clone(), at);
+        if let Some(due) = again {
+            state.insert(key.clone(), due);
             drop(state);
             self.changed.notify_one();
         }
@@ -122,9 +145,10 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub fn load(&self) -> Load {
         let state = self.lock();
         let now = Instant::now();
-        let first = state.order.first().map(|(at, ..)| *at).filter(|at| *at <= now);
+        let due = || state.order.iter().map(|(due, ..)| due.at).take_while(|at| *at <= now);
+        let first = due().min();
         Load {
-            due: state.order.iter().take_while(|(at, ..)| *at <= now).count(),
+            due: due().count(),
             running: state.running.len(),
             longest_due: first.map(|at| now - at),
             longest_running: state.running.values().map(|running| now - running.since).max(),
@@ -137,16 +161,16 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 }
 
 impl<K: Clone + Ord + Hash> State<K> {
-    fn insert(&mut self, key: K, at: Instant) {
+    fn insert(&mut self, key: K, due: Due) {
         if let Some((earlier, sequence)) = self.due.get(&key).copied() {
-            if earlier <= at {
+            if earlier <= due {
                 return;
             }
             self.order.remove(&(earlier, sequence, key.clone()));
         }
         self.sequence += 1;
-        self.due.insert(key.clone(), (at, self.sequence));
-        self.order.insert((at, self.sequence, key));
+        self.due.insert(key.clone(), (due, self.sequence));
+        self.order.insert((due, self.sequence, key));
     }
 }
 
@@ -170,6 +194,21 @@ mod tests {
         assert_eq!((queue.next().await, start.elapsed().as_secs()), ("early", 5));
         let nothing = tokio::time::timeout(Duration::from_secs(100), queue.next()).await;
         assert!(nothing.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_turn_has_come_go_first() {
+        let queue = Queue::default();
+        for key in ["a", "b", "c"] {
+            queue.add(key);
+        }
+        assert_eq!(queue.next().await, "a");
+        queue.add_first("c");
+        queue.add_first("a");
+        queue.add("c");
+        queue.done(&"a");
+        let order = [queue.next().await, queue.next().await, queue.next().await];
+        assert_eq!(order, ["c", "a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -121,7 +121,7 @@ pub async fn dispatch_budget(ctx: Arc<Context>, stop: CancellationToken) {
         () = async {
             while let Some(text) = wakes.recv().await {
                 if let Some(key) = apply::woken(&text) {
-                    ctx.queue.add(key);
+                    ctx.queue.add_first(key);
                 }
             }
         } => {}
