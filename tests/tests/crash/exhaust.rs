@@ -29,19 +29,11 @@ pub enum Return {
     Outdated,
 }
 
-/// How many writes of a phase are tried in one life of the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// The first few one by one, so that a new operator finds Azure still at work on them; then as [`Pace::Brisk`].
-    Close,
-    /// Every fourth at once. Those that are held first wait for the others.
-    Brisk,
-}
-
-/// In steps of so many the writes of a phase are tried at once.
-const STRIDE: usize = 4;
-/// So many are tried one by one with [`Pace::Close`].
+/// So many are tried one by one: a new operator finds Azure still at work on them, and whatever is held there keeps its
+/// turn to write, of which the others would be short.
 const ALONE: usize = 5;
+/// From then on, in steps of so many, the writes of a phase are tried at once: those that are held first wait for the others.
+const STRIDE: usize = 4;
 /// How many writes a phase is taken to have until a life of it was seen.
 const GUESS: usize = 8;
 
@@ -61,13 +53,12 @@ impl Course {
     }
 
     /// The next lanes; none when all writes up to the end of a life were tried.
-    fn next(&mut self, pace: Pace, moments: &[Moment]) -> Vec<Lane> {
+    fn next(&mut self, moments: &[Moment]) -> Vec<Lane> {
         let Some(first) = (1..).find(|nth| !self.tried.contains(nth)) else { return Vec::new() };
         if self.unreached.is_some_and(|unreached| first > unreached) {
             return Vec::new();
         }
-        let alone = pace == Pace::Close && first <= ALONE;
-        let last = if alone { first } else { self.longest + 1 };
+        let last = if first <= ALONE { first } else { self.longest + 1 };
         let new: Vec<usize> = (first..=last.max(first)).step_by(STRIDE).filter(|nth| self.tried.insert(*nth)).collect();
         let phase = self.phase;
         let lane = |nth| moments.iter().map(move |moment| Lane { phase, nth, moment: *moment });
@@ -84,17 +75,10 @@ impl Course {
 }
 
 /// Goes through all writes of all phases. Gives the number of cases: of writes at which the operator ended.
-pub async fn exhaust(scene: &mut Scene, end: End, back: Return, pace: Pace) -> usize {
-    // A kill before a write leaves the world as a kill after the one before it does, but for who knows of it: both are
-    // tried where it is looked at closely. A stop lets a write that is held before it was sent take all of its way.
-    let moments: &[Moment] = match (pace, end) {
-        (Pace::Close, _) => &[Moment::Before, Moment::After],
-        (Pace::Brisk, End::Kill) => &[Moment::After],
-        (Pace::Brisk, End::Stop) => &[Moment::Before],
-    };
+pub async fn exhaust(scene: &mut Scene, end: End, back: Return, moments: &[Moment]) -> usize {
     let mut courses = Phase::ALL.map(Course::new);
     let (mut all, mut cases) = (Vec::new(), 0);
-    let mut lanes: Vec<Lane> = courses.iter_mut().flat_map(|course| course.next(pace, moments)).collect();
+    let mut lanes: Vec<Lane> = courses.iter_mut().flat_map(|course| course.next(moments)).collect();
     lane::prepare(scene, &lanes).await;
     scene.start_operator().await;
     while !lanes.is_empty() {
@@ -118,7 +102,7 @@ pub async fn exhaust(scene: &mut Scene, end: End, back: Return, pace: Pace) -> u
         cases += names.len();
         eprintln!("{} s, {end:?} at {}", began.elapsed().as_secs(), names.join(" "));
         all.append(&mut lanes);
-        lanes = courses.iter_mut().flat_map(|course| course.next(pace, moments)).collect();
+        lanes = courses.iter_mut().flat_map(|course| course.next(moments)).collect();
         lane::prepare(scene, &lanes).await;
     }
     nothing_more(scene, &all).await;
