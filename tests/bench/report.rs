@@ -94,5 +94,5 @@ impl Report {
 
 /// Three digits after the point where they say something.
 fn short(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+    if value.fract() == 0.0 { format!("{:.0}", value + 0.0) } else { format!("{value:.3}") }
 }

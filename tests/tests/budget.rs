@@ -18,8 +18,10 @@ const LIMITS: Limits =
 const BURST: usize = 24;
 /// How many while a stranger draws from the bucket.
 const SHARED: usize = 16;
-/// How many drift at once.
-const DRIFTED: usize = 16;
+/// How many drift at once: so many that their repair takes longer than an edit does on a busy machine.
+const DRIFTED: usize = 30;
+/// How many repairs may come between an edit and its write: those whose turn had come already.
+const UNDER_WAY: usize = 3;
 /// How many of our requests may be refused while the stranger takes half of the refill. A refusal closes the bucket for all
 /// of us once: what was under way is refused together (three at most ask while it isn't known what is left), and each
 /// further one costs a wait that is twice as long.
@@ -206,10 +208,15 @@ async fn a_persons_edit_goes_before_the_repair_of_drift(env: &Environment) -> Re
     env.sim.wait_for_requests("repairs of drift", mark, 2, LONG, is_repair).await?;
     team.edit(edited, json!({"scale": {"maxNodes": 2}}))?;
     let is_edit = |request: &SimRequest| request.method == "PATCH" && request.is_about(edited);
-    let until = env.sim.wait_for_requests("PATCH of the edited cluster", mark, 1, LONG, is_edit).await?;
-    let before = until.iter().take_while(|request| !is_edit(request)).filter(|request| is_repair(request)).count();
+    let edit = env.sim.mark().await?;
+    env.sim.wait_for_requests("PATCH of the edited cluster", mark, 1, LONG, is_edit).await?;
     env.sim.wait_for_requests("repairs of drift", mark, drifted.len(), LONG, is_repair).await?;
-    assert!(before < drifted.len() - 2, "{before} of {} repairs went before the edit", drifted.len());
+    let since = env.sim.since(edit).await?;
+    // An edit that was written before the mark was taken had nothing between it and its write.
+    let written = since.iter().position(is_edit).unwrap_or_default();
+    let repairs = |part: &[SimRequest]| part.iter().filter(|request| is_repair(request)).count();
+    let (before, after) = (repairs(&since[..written]), repairs(&since[written..]));
+    assert!(before <= UNDER_WAY && after > 0, "{before} repairs went before the edit, and {after} after it");
     let ours = requests(env, &site, mark).await?;
     assert!(refused(&ours).is_empty(), "{:#?}", refused(&ours));
     assert_eq!(effective(&ours), once("PATCH", &names));
