@@ -116,6 +116,7 @@ impl Operator {
     /// # Errors
     /// If the operating system doesn't tell its end.
     pub fn kill(mut self) -> Result<ExitStatus> {
+        secrets::keep_metrics(&self.log, &self.admin);
         self.process.kill()
     }
 
@@ -124,6 +125,7 @@ impl Operator {
     /// # Errors
     /// If the operating system doesn't tell its end.
     pub fn stop(mut self) -> Result<ExitStatus> {
+        secrets::keep_metrics(&self.log, &self.admin);
         self.process.stop(Duration::from_secs(30))
     }
 
@@ -156,11 +158,6 @@ impl Operator {
         answer.text().await.map_err(|error| unreachable(what, &error))
     }
 
-    /// Its metrics, asked without a runtime; nothing if it doesn't answer.
-    pub(crate) fn metrics_now(&self) -> String {
-        secrets::metrics(&self.admin)
-    }
-
     /// What `/healthz` says: nothing, or what a restart would mend.
     ///
     /// # Errors
@@ -188,6 +185,14 @@ impl Operator {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if matches!(self.process.ended(), Ok(None)) {
+            secrets::keep_metrics(&self.log, &self.admin);
+        }
     }
 }
 

@@ -71,23 +71,24 @@ fn holds_token(text: &str) -> bool {
     text.match_indices("eyJ").any(|(at, _)| token(at))
 }
 
-/// Searches what the operator gave out. Says how many places were searched.
+/// Searches what the operators gave out: logs, metrics and what they wrote to the API server. Says how many places were
+/// searched.
 ///
 /// # Errors
-/// [`Error::Invalid`] that names the secret and the place; or if the folder can't be read.
-pub fn search(dir: &Path, known: &mut Known, metrics: &str) -> Result<usize> {
+/// [`Error::Invalid`] that names the secret and the place; or if the folder or its audit log can't be read.
+pub fn search(dir: &Path, known: &mut Known) -> Result<usize> {
     let read = |path: &Path| {
         let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
         Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
     };
     let audit = dir.join(AUDIT_LOG);
-    let audit = if audit.exists() { read(&audit)? } else { String::new() };
-    let records: Vec<Value> = audit.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let records = read(&audit)?;
+    // The last line may be half written.
+    let records: Vec<Value> = records.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let of_secret = |record: &Value| record["objectRef"]["resource"] == "secrets";
     records.iter().filter(|record| of_secret(record)).for_each(|record| learn(known, record));
 
-    let mut places = 1;
-    refuse(known, "the metrics", metrics)?;
+    let mut places = 0;
     for record in records.iter().filter(|record| !of_secret(record)) {
         let about = &record["objectRef"];
         let place = format!("{} of {}/{} {}", record["verb"], about["resource"], about["subresource"], about["name"]);
@@ -125,11 +126,20 @@ fn learn(known: &mut Known, record: &Value) {
     }
 }
 
+/// Puts the metrics that a program serves now beside its log, to be searched at the end.
+pub(crate) fn keep_metrics(log: &Path, address: &str) {
+    let text = metrics(address);
+    if !text.is_empty() {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log.with_extension("metrics.log"));
+        let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    }
+}
+
 /// What a program serves at `/metrics`, asked without a runtime. Nothing if it doesn't answer.
-pub(crate) fn metrics(address: &str) -> String {
+fn metrics(address: &str) -> String {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
         stream.write_all(format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
@@ -147,7 +157,7 @@ mod tests {
     const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln";
 
     /// A folder as an environment leaves it, with one text in the operator's log and one request on the audit log.
-    fn folder(name: &str, log: &str, request: &Value) -> std::path::PathBuf {
+    fn folder(name: &str, log: &str, request: &Value, metrics: &str) -> std::path::PathBuf {
         let dir = std::env::temp_dir().join(format!("azureml-secrets-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let secret = json!({
@@ -157,12 +167,15 @@ mod tests {
         let other = json!({"verb": "update", "objectRef": {"resource": "events"}, "requestObject": request});
         std::fs::write(dir.join(AUDIT_LOG), format!("{secret}\n{other}\n")).unwrap();
         std::fs::write(dir.join("azureml-operator.log"), log).unwrap();
+        std::fs::write(dir.join("azureml-operator.metrics.log"), metrics).unwrap();
         std::fs::write(dir.join("azure-sim.log"), "hunter22hunter").unwrap();
         dir
     }
 
     #[test]
     fn a_planted_secret_is_found_wherever_it_is() {
+        let nothing = std::env::temp_dir();
+        assert!(search(&nothing, &mut Known::default()).is_err(), "no audit log, nothing proven");
         let rows = [
             ("clean", "all is well", json!({"note": "well"}), "", None),
             ("log", "with hunter22hunter", json!({}), "", Some("azureml-operator.log")),
@@ -173,11 +186,12 @@ mod tests {
             ("token", &format!("Bearer {TOKEN}"), json!({}), "", Some("signed token")),
             ("given", "the word is swordfish", json!({}), "", Some("a variable")),
         ];
+        let planted = rows.len() - 1;
         for (name, log, request, metrics, expected) in rows {
-            let dir = folder(name, log, &request);
+            let dir = folder(name, log, &request, metrics);
             let mut known = Known::default();
             known.add("a variable", "swordfish");
-            let searched = search(&dir, &mut known, metrics).map_err(|error| error.to_string());
+            let searched = search(&dir, &mut known).map_err(|error| error.to_string());
             std::fs::remove_dir_all(&dir).unwrap();
             match expected {
                 None => assert_eq!(searched, Ok(3)),
@@ -188,6 +202,7 @@ mod tests {
                 }
             }
         }
+        azureml_promises::held("tests/src/secrets.rs::a_planted_secret_is_found_wherever_it_is", planted);
     }
 
     #[test]

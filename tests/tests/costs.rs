@@ -22,6 +22,7 @@ const PAGES: usize = 2;
 async fn creating_costs_one_get_and_one_put_and_rest_costs_lists_only() {
     let mut env = Environment::start(brisk()).await.unwrap_or_else(|error| panic!("{error}"));
     costs(&mut env).await.unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("costs::creating_costs_one_get_and_one_put_and_rest_costs_lists_only", 6);
 }
 
 async fn costs(env: &mut Environment) -> Result<()> {

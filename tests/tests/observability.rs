@@ -55,9 +55,17 @@ async fn a_look_is_traced_into_azures_log_and_measured() {
 async fn traced(env: &Environment) -> Result<()> {
     let operator = Operator::start(&options(&[("--log-format", "json")]), &env.plane, &env.sim).await?;
     let team = Team::new(env, "traces")?;
+    // Its read is held up, so that the creation is under way for as long as it takes to measure it.
+    let after = json!({"method": "PUT", "pathContains": "/computes/traced"});
+    let reads = json!({"method": "GET", "pathContains": "/computes", "after": after});
+    env.sim.fault(json!({"match": reads, "times": -1, "fault": {"status": 503}})).await?;
     team.cluster("traced", json!({"scale": {"minNodes": 1, "maxNodes": 2}}))?;
-    team.wait("traced", Until::json("an operation", |object| object["status"]["operation"].is_object())).await?;
-    let under_way = operator.metrics().await?;
+    let in_flight = async || {
+        let text = operator.metrics().await?;
+        Ok((metric(&text, "azureml_operations_in_flight") == 1.0).then_some(text))
+    };
+    let under_way = eventually("an operation in flight", LONG, in_flight).await?;
+    env.sim.clear_faults().await?;
     team.wait("traced", Until::ready()).await?;
     team.wait("traced", Until::field("/status/nodes/current", 1)).await?;
 
@@ -106,7 +114,6 @@ fn measured(under_way: &str, after: &str) {
     let both = declared(under_way).union(&declared(after)).cloned().collect::<BTreeSet<_>>();
     let expected = METRICS.map(|(name, kind)| (name.to_owned(), kind.to_owned()));
     assert_eq!(both, BTreeSet::from(expected));
-    assert_eq!(metric(under_way, "azureml_operations_in_flight"), 1.0);
     assert!(
         under_way.contains("azureml_operation_age_seconds{kind=\"ComputeCluster\",verb=\"Create\"}"),
         "{under_way}"

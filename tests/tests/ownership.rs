@@ -24,6 +24,7 @@ async fn what_is_there_already_is_left_alone_until_a_person_says_otherwise() {
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("ownership::what_is_there_already_is_left_alone_until_a_person_says_otherwise", 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +40,7 @@ async fn two_objects_never_stand_for_one_cluster() {
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("ownership::two_objects_never_stand_for_one_cluster", 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +52,7 @@ async fn two_operators_share_an_azure() {
     let operator = Operator::start(&brisk_operator(), &other.plane, &env.sim).await;
     let _operator = operator.unwrap_or_else(|error| panic!("{error}"));
     two_operators(&env, &other).await.unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("ownership::two_operators_share_an_azure", 1);
 }
 
 /// Makes a cluster as a person would, out of the operator's sight, and waits until it is there.

@@ -1,14 +1,15 @@
 //! Several operators: replicas of which one works, and shards that each work on their own Workspaces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use azureml_tests::gate::{Gate, Moment, Side};
 use azureml_tests::operator::{NAMESPACE, Operator, OperatorOptions};
 use azureml_tests::team::{LONG, Team, WORKSPACE, brisk, brisk_operator, metric};
 use azureml_tests::wait::eventually;
 use azureml_tests::{EnvOptions, Environment, OperatorStart, Result, Until};
 use serde_json::{Value, json};
 
-/// The shortest lease that the operator takes.
-const SHORT: &str = "6s";
+/// The usual lease.
+const SHORT: &str = "12s";
 /// A lease that never runs out within a test: whoever doesn't wait for that was handed it.
 const ENDLESS: &str = "1h";
 
@@ -94,16 +95,26 @@ async fn killed(env: &Environment, team: &Team<'_>) -> Result<usize> {
     Ok(1)
 }
 
-/// A leader that was held up for longer than its lease: it ends, and writes nothing that its successor doesn't know of.
+/// A leader that was held up for longer than its lease, right between its intent and the write: it ends, and its successor
+/// alone writes.
 async fn frozen(env: &Environment, team: &Team<'_>) -> Result<usize> {
-    let mut first = replica(env, "fifth", SHORT).await?;
+    let gate = Gate::open("gate", &env.plane, &env.sim).await?;
+    let flags = [("--leader-elect", "true"), ("--lease-duration", SHORT)];
+    let mut first = Operator::start(&gate.lead(&options("fifth", &flags)), &env.plane, &env.sim).await?;
     wait_until_it_leads(&first).await?;
     let second = replica(env, "sixth", SHORT).await?;
-    first.freeze();
+    let mut intent = gate.hold(1, Moment::After, |write| {
+        write.side == Side::Kubernetes
+            && write.is_about("two")
+            && write.body["status"]["operation"]["phase"] == "Intended"
+    });
     let mark = env.sim.mark().await?;
     team.edit("two", json!({"scale": {"maxNodes": 3}}))?;
+    intent.reached().await;
+    first.freeze();
     wait_until_it_leads(&second).await?;
     team.wait("two", Until::condition("InSync", "True")).await?;
+    intent.pass();
     first.thaw();
     let end = eventually("the end of who lost the lease", LONG, async || first.ended()).await?;
     assert!(!end.success(), "it says that it lost the lease: {end}");

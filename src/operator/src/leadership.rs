@@ -207,8 +207,9 @@ async fn attempt(api: &Api<Lease>, election: &Election, seen: &mut Seen) -> Resu
     };
     let since = seen.since(lease.metadata.resource_version.as_deref().unwrap_or_default());
     match holder(lease.spec.as_ref(), since.elapsed()) {
-        Some(holder) => Ok(Attempt::Held(holder.to_owned())),
-        None => {
+        // Ours already: the answer to our own write was lost.
+        Some(holder) if holder != election.identity => Ok(Attempt::Held(holder.to_owned())),
+        Some(_) | None => {
             let wish = written(election, Some(&lease), None);
             Ok(Attempt::Got(Box::new(replace(api, election, wish).await?)))
         }

@@ -46,6 +46,7 @@ struct RequestLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct BucketLabels {
+    principal: String,
     subscription: String,
     operation: String,
 }
@@ -221,7 +222,7 @@ impl Metrics {
         self.budget_waiting.clear();
         for bucket in ctx.budget.snapshot() {
             let operation = bucket.kind.as_str().to_owned();
-            let labels = BucketLabels { subscription: bucket.subscription, operation };
+            let labels = BucketLabels { principal: bucket.principal, subscription: bucket.subscription, operation };
             self.budget_left.get_or_create(&labels).set(bucket.left);
             self.budget_waiting.get_or_create(&labels).set(i64::try_from(bucket.waiting).unwrap_or(i64::MAX));
         }
@@ -229,7 +230,9 @@ impl Metrics {
         for source in ctx.connections.sources() {
             if let Some(started) = source.view().started {
                 let labels = WorkspaceLabel { workspace: source.workspace().key().to_owned() };
-                self.snapshot_age.get_or_create(&labels).set(started.elapsed().as_secs_f64());
+                let age = self.snapshot_age.get_or_create(&labels).to_owned();
+                // Two credentials may look at one workspace: the older knowledge is what may be wrong.
+                age.set(age.get().max(started.elapsed().as_secs_f64()));
             }
         }
         self.read_objects(ctx);

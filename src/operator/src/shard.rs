@@ -1,21 +1,51 @@
 //! Shards: which Workspaces, and with them their dependents, this operator works on.
 //!
-//! A Workspace belongs to exactly one shard: that of its label `azureml.dev/shard`, or the one without a name. So no two
-//! shards meet one object.
+//! A Workspace belongs to exactly one shard: that of its label `azureml.dev/shard`, or the nameless one. So no two shards
+//! meet one object, but for the moment in which a label moves one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use azureml_api::SHARD_LABEL;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::index::{Index, Object, WORKSPACE};
+use crate::index::{Index, Key, Object, WORKSPACE};
 
-/// The shard of this operator; `None` is the one of Workspaces without the label.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shard(Option<String>);
+/// The shard of this operator; without a name it is the one of Workspaces whose label is absent or names no shard.
+#[derive(Debug, Default)]
+pub struct Shard {
+    name: Option<String>,
+    /// Workspaces of other shards (`None`), and those that were of another and came (since when).
+    moves: Mutex<HashMap<Key, Option<Timestamp>>>,
+}
 
 impl Shard {
     /// From the setting. An empty name is none.
     pub fn new(name: Option<&str>) -> Self {
-        Self(name.filter(|name| !name.is_empty()).map(str::to_owned))
+        Self { name: name.filter(|name| !name.is_empty()).map(str::to_owned), moves: Mutex::default() }
+    }
+
+    /// Notes that a Workspace is another shard's.
+    pub fn leave(&self, workspace: &Key) {
+        self.moves().insert(workspace.clone(), None);
+    }
+
+    /// Notes that a Workspace is ours.
+    pub fn take(&self, workspace: &Key) {
+        if let Some(since @ None) = self.moves().get_mut(workspace) {
+            *since = Some(Timestamp::now());
+        }
+    }
+
+    /// Since when a Workspace that was another shard's is ours; `None` for one that always was. Until then the other may
+    /// have sent what it had begun. One that has only just come, and wasn't noted yet, came now.
+    pub fn since(&self, workspace: &Key) -> Option<Timestamp> {
+        self.moves().get(workspace).map(|since| since.unwrap_or_else(Timestamp::now))
+    }
+
+    fn moves(&self) -> MutexGuard<'_, HashMap<Key, Option<Timestamp>>> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this operator works on an object. One whose Workspace doesn't exist is the nameless shard's, which tells it.
@@ -24,17 +54,18 @@ impl Shard {
             return self.is(object);
         }
         let workspace = object.workspace().and_then(|key| index.get(&key));
-        workspace.map_or(self.0.is_none(), |workspace| self.is(&workspace))
+        workspace.map_or(self.name.is_none(), |workspace| self.is(&workspace))
     }
 
     /// The name of the Lease of this shard's replicas.
     pub fn lease(&self, base: &str) -> String {
-        self.0.as_ref().map_or_else(|| base.to_owned(), |name| format!("{base}-{}", name.to_lowercase()))
+        self.name.as_ref().map_or_else(|| base.to_owned(), |name| format!("{base}-{name}"))
     }
 
     fn is(&self, workspace: &Object) -> bool {
-        let label = workspace.raw.labels().get(SHARD_LABEL).filter(|label| !label.is_empty());
-        label == self.0.as_ref()
+        let label = workspace.raw.labels().get(SHARD_LABEL);
+        // What can be no shard's name would otherwise be nobody's.
+        label.filter(|label| !label.is_empty() && name(label).is_ok()) == self.name.as_ref()
     }
 }
 
@@ -81,10 +112,25 @@ mod tests {
         assert_eq!(served(&object(WORKSPACE, "w", Some(""))), Some(0));
         assert_eq!(served(&object(WORKSPACE, "w", Some("blue"))), Some(1));
         assert_eq!(served(&object(WORKSPACE, "w", Some("red"))), None);
+        assert_eq!(served(&object(WORKSPACE, "w", Some("No_Shard"))), Some(0), "a label that no shard can have");
         // A dependent follows its Workspace, whatever its own label says.
         assert_eq!(served(&object("ComputeCluster", "c", Some("green"))), Some(1));
         index.remove(&crate::index::Key::workspace("ml", "blue-ws"));
         assert_eq!(served(&object("ComputeCluster", "c", None)), Some(0));
+    }
+
+    #[test]
+    fn a_workspace_that_moved_is_ours_since_then() {
+        let (shard, key) = (Shard::new(None), Key::workspace("ml", "w"));
+        shard.take(&key);
+        assert_eq!(shard.since(&key), None, "always ours");
+        shard.leave(&key);
+        let before = Timestamp::now();
+        shard.take(&key);
+        let since = shard.since(&key).unwrap();
+        assert!(since >= before);
+        shard.take(&key);
+        assert_eq!(shard.since(&key), Some(since));
     }
 
     #[test]

@@ -66,6 +66,35 @@ fn row(page: &str, test: &str) -> Result<(usize, usize, usize), String> {
 mod tests {
     use super::*;
 
+    /// Every test that the page names reports its cases somewhere, so that no row outlives its test.
+    #[test]
+    fn every_row_has_its_test() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let page = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
+        let mut sources = String::new();
+        for folder in ["src", "tests"] {
+            read_sources(&root.join(folder), &mut sources);
+        }
+        let rows = page.lines().filter(|line| line.starts_with('|') && line.contains("::"));
+        for row in rows {
+            // Odd pieces are what stands between backquotes.
+            let names = row.split('`').skip(1).step_by(2).filter(|name| name.contains("::"));
+            let test = names.last().unwrap();
+            assert!(sources.contains(&format!("\"{test}\"")), "no test reports the cases of {test}");
+        }
+    }
+
+    fn read_sources(folder: &std::path::Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                read_sources(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
     const PAGE: &str = "# P\n\n| test | cases |\n|---|---|\n| `crash::all` writes | 12 |\n| `other::x` | none |\n";
 
     #[test]

@@ -1,7 +1,7 @@
 //! Signs of life of the watches.
 //!
 //! A watch without news is as quiet as one that hangs. But each is renewed every few minutes, so the last time that the API
-//! server answered such a request, or refused it, tells the two apart. Bookmarks would tell it sooner, but a cluster where
+//! server answered such a request or a list, or refused it, tells the two apart. Bookmarks would tell it sooner, but a cluster where
 //! nothing happens has none.
 
 use std::collections::HashMap;
@@ -74,13 +74,13 @@ where
     }
 }
 
-/// The plural whose list or watch of all namespaces a request asks for.
+/// The plural that a request lists or watches in all namespaces. A list counts, too: a kind that can be listed but not yet
+/// watched is looked after.
 fn watched(uri: &http::Uri) -> Option<String> {
     let mut parts = uri.path().trim_matches('/').split('/');
     let (plural, version) = (parts.next_back()?, parts.next_back()?);
     let collection = version.starts_with('v') && parts.next_back().is_some();
-    let wanted = uri.query().is_some_and(|query| query.split('&').any(|part| matches!(part, "watch=true" | "watch=1")));
-    (collection && wanted).then(|| plural.to_owned())
+    collection.then(|| plural.to_owned())
 }
 
 #[cfg(test)]
@@ -88,13 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_watches_of_whole_collections_count() {
+    fn only_whole_collections_count() {
         let rows = [
             ("/apis/azureml.dev/v1alpha1/computeclusters?&watch=true&timeoutSeconds=200", Some("computeclusters")),
             ("/api/v1/namespaces?watch=1", Some("namespaces")),
-            ("/api/v1/namespaces?limit=500", None),
+            ("/api/v1/namespaces?limit=500", Some("namespaces")),
             ("/api/v1/namespaces/ml/secrets/a?watch=true", None),
             ("/apis/coordination.k8s.io/v1/namespaces/s/leases?watch=true", None),
+            ("/apis/azureml.dev/v1alpha1/namespaces/ml/computeclusters/a/status", None),
             ("/", None),
         ];
         for (uri, plural) in rows {

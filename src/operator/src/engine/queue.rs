@@ -141,6 +141,17 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         }
     }
 
+    /// Forgets a key that is gone. What is at work is let end.
+    pub fn forget(&self, key: &K) {
+        let mut state = self.lock();
+        if let Some((at, sequence)) = state.due.remove(key) {
+            state.order.remove(&(at, sequence, key.clone()));
+        }
+        if let Some(running) = state.running.get_mut(key) {
+            running.again = None;
+        }
+    }
+
     /// What there is to do now.
     pub fn load(&self) -> Load {
         let state = self.lock();
@@ -222,6 +233,19 @@ mod tests {
         queue.done(&"a");
         assert_eq!(queue.next().await, "a");
         queue.done(&"a");
+        assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_forgotten_does_not_come() {
+        let queue = Queue::default();
+        queue.add("gone");
+        queue.add("at work");
+        assert_eq!(queue.next().await, "gone");
+        queue.add("gone");
+        queue.forget(&"gone");
+        queue.forget(&"at work");
+        queue.done(&"gone");
         assert!(tokio::time::timeout(Duration::from_secs(60), queue.next()).await.is_err());
     }
 

@@ -67,12 +67,18 @@ async fn work(ctx: Arc<Context>, failures: Arc<Failures>, stop: CancellationToke
 }
 
 async fn look(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
-    if ctx.index.get(key).is_some_and(|object| !ctx.shard.serves(&ctx.index, &object)) {
+    let Some(object) = ctx.index.get(key) else { return ctx.scratches.forget(key) };
+    if !ctx.shard.serves(&ctx.index, &object) {
         // It may have been ours before: whoever works on it now reads Azure by itself.
         if key.kind == WORKSPACE {
             ctx.connections.close(key);
+            ctx.shard.leave(key);
         }
+        apply::leave_queues(&ctx.budget, key);
         return ctx.scratches.forget(key);
+    }
+    if key.kind == WORKSPACE {
+        ctx.shard.take(key);
     }
     // What Azure's activity log shows of this look, and what ours does.
     let trace = Uuid::new_v4().to_string();

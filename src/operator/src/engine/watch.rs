@@ -166,6 +166,8 @@ fn signature(object: &Object) -> impl PartialEq + '_ {
 fn remove(ctx: &Context, key: &Key) {
     let Some(object) = ctx.index.remove(key) else { return };
     ctx.scratches.forget(key);
+    // A standby has no worker that would find out.
+    ctx.queue.forget(key);
     crate::apply::leave_queues(&ctx.budget, key);
     if key.kind == WORKSPACE {
         ctx.connections.close(key);

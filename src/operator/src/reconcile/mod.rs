@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use azureml_api::registry::Kind;
 use azureml_api::workspace::WorkspaceSpec;
+use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
 pub use self::look::Next;
@@ -33,7 +34,7 @@ pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Resul
     }
     let rules = Rules {
         owner_id: ctx.owner_id.clone(),
-        running_since: ctx.leadership.since(),
+        running_since: running_since(ctx, &object),
         consistency_window: ctx.settings.consistency_window,
         operation_overdue: ctx.settings.operation_overdue,
         retry: ctx.retry,
@@ -45,6 +46,12 @@ pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Resul
         }
         Err(error) => tell::undecodable(ctx, &object, &error.to_string()).await,
     }
+}
+
+/// Since when nobody but this process works on an object.
+fn running_since(ctx: &Context, object: &Object) -> Timestamp {
+    let moved = object.workspace().and_then(|workspace| ctx.shard.since(&workspace));
+    moved.map_or(ctx.leadership.since(), |moved| moved.max(ctx.leadership.since()))
 }
 
 /// The interval of the Workspace, connected or not.
