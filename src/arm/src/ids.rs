@@ -87,10 +87,12 @@ impl ResourceId {
     /// The resource, group or subscription that holds this one; `None` for a subscription.
     pub fn parent(&self) -> Option<Self> {
         let segments: Vec<&str> = self.segments().collect();
-        let cut = match segments.len() {
-            0..=2 => return None,
-            n if n >= 4 && segments[n - 4].eq_ignore_ascii_case("providers") => n - 4,
-            n => n - 2,
+        let count = segments.len();
+        let cut = match last_provider(&segments) {
+            // The only resource below its provider: the provider goes with it.
+            Some(at) if count == at + 4 => at,
+            _ if count <= 2 => return None,
+            _ => count - 2,
         };
         let mut text = String::new();
         for segment in &segments[..cut] {
@@ -113,16 +115,18 @@ impl ResourceId {
 
     /// The (last) provider's namespace; `None` for a subscription or a group.
     pub fn provider(&self) -> Option<&str> {
-        self.after_provider().map(|(provider, _)| provider)
+        let segments: Vec<&str> = self.segments().collect();
+        segments.get(last_provider(&segments)? + 1).copied()
     }
 
     /// The type with its provider, such as `Microsoft.MachineLearningServices/workspaces/computes`;
     /// `Microsoft.Resources/subscriptions` and `…/resourceGroups` for those.
     pub fn resource_type(&self) -> String {
-        match self.after_provider() {
-            Some((provider, rest)) => {
-                let mut full = provider.to_owned();
-                for type_ in rest.split('/').step_by(2) {
+        let segments: Vec<&str> = self.segments().collect();
+        match last_provider(&segments) {
+            Some(at) => {
+                let mut full = segments[at + 1].to_owned();
+                for type_ in segments[at + 2..].iter().step_by(2) {
                     full.push('/');
                     full.push_str(type_);
                 }
@@ -156,13 +160,27 @@ impl ResourceId {
     fn segments(&self) -> impl Iterator<Item = &str> {
         self.text.split('/').skip(1)
     }
+}
 
-    /// The last provider and the `type/name…` text after it.
-    fn after_provider(&self) -> Option<(&str, &str)> {
-        // ASCII lower-casing keeps byte offsets, which to_lowercase (the key) needn't.
-        let at = self.text.to_ascii_lowercase().rfind("/providers/")?;
-        self.text[at + "/providers/".len()..].split_once('/')
+fn is_providers(segment: &str) -> bool {
+    segment.eq_ignore_ascii_case("providers")
+}
+
+/// Where the last `providers` stands that is no name: in the place of a type. `None` without any.
+fn last_provider(segments: &[&str]) -> Option<usize> {
+    let in_group = segments.get(2).is_some_and(|word| word.eq_ignore_ascii_case("resourceGroups"));
+    let mut at = if in_group { 4 } else { 2 };
+    let mut last = None;
+    while let Some(word) = segments.get(at) {
+        if is_providers(word) {
+            last = Some(at);
+            // The namespace, and the type and name that it needs.
+            at += 4;
+        } else {
+            at += 2;
+        }
     }
+    last
 }
 
 /// What is wrong with an id, or nothing.
@@ -192,15 +210,22 @@ fn check(text: &str) -> Result<(), &'static str> {
 /// Checks `providers/NS/type/name[/type/name]…`, any number of times.
 fn check_providers(mut rest: &[&str]) -> Result<(), &'static str> {
     while let Some((word, after)) = rest.split_first() {
-        if !word.eq_ignore_ascii_case("providers") {
+        if !is_providers(word) {
             return Err("after a subscription or group, /providers/ is expected");
         }
-        let length = after.iter().position(|segment| segment.eq_ignore_ascii_case("providers")).unwrap_or(after.len());
-        // The namespace, then pairs of a type and a name.
-        if length < 3 || length % 2 == 0 {
+        // The namespace, then pairs of a type and a name, which may itself be `providers`.
+        let [_, _, _, more @ ..] = after else {
             return Err("a provider needs pairs of a type and a name");
+        };
+        rest = more;
+        while let [type_, after @ ..] = rest
+            && !is_providers(type_)
+        {
+            let [_, more @ ..] = after else {
+                return Err("a provider needs pairs of a type and a name");
+            };
+            rest = more;
         }
-        rest = &after[length..];
     }
     Ok(())
 }
@@ -348,6 +373,22 @@ mod tests {
                 "N.A/locations",
                 "west",
                 Some("/subscriptions/s"),
+            ),
+            Row(
+                "/subscriptions/providers/resourceGroups/providers/providers/N.A/t/providers",
+                Some("providers"),
+                Some("N.A"),
+                "N.A/t",
+                "providers",
+                Some("/subscriptions/providers/resourceGroups/providers"),
+            ),
+            Row(
+                "/subscriptions/s/providers/N.A/t/providers/u/v",
+                None,
+                Some("N.A"),
+                "N.A/t/u",
+                "v",
+                Some("/subscriptions/s/providers/N.A/t/providers"),
             ),
         ];
         for Row(text, group, provider, type_, name, parent) in rows {

@@ -62,18 +62,17 @@ pub fn managed_tags(input: &Input<'_>) -> Vec<String> {
     wanted_tags(input, "spec.tags").into_iter().map(|(key, _)| key).collect()
 }
 
-/// The tags that the resource shall carry: the manifest's and the owner's.
+/// The tags that the resource shall carry: the manifest's and the owner's. Azure's tag names have no case, so of two that
+/// differ in nothing else only the later one can be had; the owner's come last.
 pub fn wanted_tags(input: &Input<'_>, path: &str) -> Vec<(String, String)> {
-    let mut tags: Vec<(String, String)> = lookup(input.manifest, path)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect();
-    if input.policies.management_policy == ManagementPolicy::Manage {
-        let own = input.owner.tags();
-        tags.retain(|(key, _)| own.iter().all(|(name, _)| name != key));
-        tags.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    let given = lookup(input.manifest, path).and_then(Value::as_object).into_iter().flatten();
+    let given = given.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    let manages = input.policies.management_policy == ManagementPolicy::Manage;
+    let own = input.owner.tags().into_iter().filter(|_| manages).map(|(key, value)| (key.to_owned(), value));
+    let mut tags: Vec<(String, String)> = Vec::new();
+    for tag in given.chain(own) {
+        tags.retain(|(key, _)| !key.eq_ignore_ascii_case(&tag.0));
+        tags.push(tag);
     }
     tags
 }

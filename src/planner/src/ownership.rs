@@ -52,8 +52,10 @@ pub fn short_hash(bytes: &[u8]) -> String {
 
 /// Decides whose the live resource is.
 pub fn ownership(owner: &Owner, id: &str, memory: Option<&AzureStatus>, live: &Value) -> Ownership {
-    let tag = live.get("tags").and_then(|tags| tags.get(OWNER_TAG)).and_then(Value::as_str);
-    match tag {
+    // Azure's tag names have no case. Should there be several, one that isn't ours counts.
+    let tags = live.get("tags").and_then(Value::as_object).into_iter().flatten();
+    let tags = tags.filter(|(name, _)| name.eq_ignore_ascii_case(OWNER_TAG)).filter_map(|(_, value)| value.as_str());
+    match tags.min_by_key(|tag| *tag == owner.tag()) {
         Some(tag) if tag == owner.tag() => Ownership::Ours,
         Some(tag) => {
             let owner_id = tag.split('/').next().unwrap_or_default();
@@ -119,6 +121,11 @@ mod tests {
                 live(Some("prod/ComputeCluster/ml/other"), "2026-01-01"),
                 Some(&memory),
                 Ownership::AnotherObject("prod/ComputeCluster/ml/other".into()),
+            ),
+            (
+                json!({"tags": {"Azureml.Dev-Owner": "dev/x"}, "properties": {"createdOn": "2026-01-01"}}),
+                Some(&memory),
+                Ownership::AnotherOperator { owner_id: "dev".into(), tag: "dev/x".into() },
             ),
             (
                 live(Some("dev/ComputeCluster/ml/gpu"), "2026-01-01"),

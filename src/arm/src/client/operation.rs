@@ -29,7 +29,8 @@ pub enum OperationStatus {
 
 /// Reads a 2xx.
 pub(super) fn of_answer(status: u16, body: &Value, retry_after: Option<Duration>) -> OperationStatus {
-    let stated = body.get("status").or_else(|| body.pointer("/properties/provisioningState")).and_then(Value::as_str);
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+    let stated = text("/status").or_else(|| text("/properties/provisioningState"));
     match (status, stated.map(str::to_ascii_lowercase).as_deref()) {
         (_, Some("succeeded")) => OperationStatus::Succeeded,
         (_, Some("failed")) => {
@@ -101,6 +102,7 @@ mod tests {
             (200, json!(null), "succeeded", ""),
             (200, json!({"id": "/x", "properties": {"provisioningState": "Succeeded"}}), "succeeded", ""),
             (200, json!({"id": "/x", "properties": {"provisioningState": "Updating"}}), running, ""),
+            (200, json!({"status": null, "properties": {"provisioningState": "Failed"}}), "failed", "Failed"),
             (
                 200,
                 json!({"id": "/x", "properties": {"provisioningState": "Failed", "provisioningErrors": [{"error": {"code": "Y", "message": "m"}}]}}),

@@ -173,5 +173,5 @@ fn forbidden(message: &str) -> ErrorKind {
 fn quoted_after(message: &str, marker: &str) -> Option<String> {
     let (_, rest) = message.split_once(marker)?;
     let (quoted, _) = rest.split_once('\'')?;
-    (!quoted.is_empty()).then(|| super::shorten(quoted, 400))
+    (!quoted.is_empty()).then(|| super::shorten(&super::clean(quoted), 400))
 }

@@ -144,7 +144,7 @@ fn read_object(object: &Map<String, Value>, depth: usize, place: Place, body: &m
 
 /// Puts one code and message where they belong.
 fn add(code: String, message: &str, place: Place, body: &mut ErrorBody) {
-    let code = shorten(code.trim(), 120);
+    let code = shorten(&clean(&code), 120);
     if place == Place::Top && body.code.is_empty() && body.message.is_empty() {
         policies_in_message(message, body);
         body.raw_message = message.to_owned();

@@ -142,3 +142,10 @@ fn observed_clusters_need_no_owner_tag() {
     let told = case.edit("spec.tags", json!({"team": "a"})).plan();
     assert_eq!((told.action, changes(&told)), (Action::Report, vec![("spec.tags[team]", "(none)", "a")]));
 }
+
+#[test]
+fn names_that_differ_in_case_alone_are_one() {
+    let case = in_sync().edit("spec.tags", json!({"Team": "a", "team": "b", "AZUREML.DEV-OWNER": "x"}));
+    assert_eq!(changes(&case.plan()), [("spec.tags[team]", "(none)", "b")]);
+    assert_eq!(sent(&case), json!({"team": "b"}));
+}

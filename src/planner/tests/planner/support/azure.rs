@@ -96,13 +96,16 @@ fn put(body: &Value) -> Value {
 /// How Azure gives a value back: sizes in upper case, durations in seconds, identities with their principals.
 fn shown(path: &str, value: Value) -> Value {
     match path {
-        "properties.properties.vmSize" => value.as_str().map_or(value.clone(), |size| json!(size.to_uppercase())),
+        "properties.properties.vmSize" => value.as_str().map_or(value.clone(), |size| json!(size.to_ascii_uppercase())),
         "properties.computeLocation" if value == "westeurope" => json!("West Europe"),
         "identity" if value["type"] == "None" => Value::Null,
         "identity" => {
             let mut identity = value;
             if let Some(ids) = identity.get_mut("userAssignedIdentities").and_then(Value::as_object_mut) {
-                *ids = ids.keys().map(|id| (id.to_uppercase(), json!({"principalId": "p", "clientId": "c"}))).collect();
+                *ids = ids
+                    .keys()
+                    .map(|id| (id.to_ascii_uppercase(), json!({"principalId": "p", "clientId": "c"})))
+                    .collect();
             } else {
                 set(&mut identity, "principalId", json!("p"));
             }
