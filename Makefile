@@ -1,5 +1,5 @@
 # The commands of this project; `make` alone lists them.
-# Needed: Rust (with rustfmt and clippy), a C compiler, Go 1.26 for the control plane of tests and demo.
+# Needed: Rust (with rustfmt and clippy), a C and a C++ compiler, Go 1.26 for the control plane of tests and demo.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,6 +30,11 @@ down: build-env ## End what `make up` started
 test: build tools ## All tests, with a real API server; the first run builds it (about 10 minutes on two cores)
 	cargo test --workspace
 
+SECONDS_EACH ?= 30
+.PHONY: fuzz
+fuzz: ## Fuzz all that parses; SECONDS_EACH=300 for longer, TARGETS="plans ids" for some
+	@tests/fuzz/run.sh $(SECONDS_EACH) $(TARGETS)
+
 # Binaries as they are shipped; `make bench WHAT="burst many"` measures some of it, OPTIONS="--objects 10000" sets its size.
 .PHONY: bench
 bench: ## Measure the operator against its bounds; figures as a table and in .local/bench/ (about 15 minutes)
@@ -46,6 +51,7 @@ generate: ## Write crds/ and docs/reference/ from src/api
 .PHONY: fmt
 fmt: ## Format the sources
 	cargo fmt --all
+	cd tests/fuzz && cargo fmt
 
 .PHONY: build build-env tools
 build:
@@ -61,9 +67,11 @@ tools: build
 .PHONY: check-format check-lints check-generated check-deny check-advisories
 check-format:
 	cargo fmt --all --check
+	cd tests/fuzz && cargo fmt --check
 
 check-lints:
 	cargo clippy --workspace --all-targets -- -D warnings
+	cd tests/fuzz && cargo clippy --locked --bins -- -D warnings
 
 check-generated:
 	cargo run --quiet --package azureml-api --bin crdgen -- --check
