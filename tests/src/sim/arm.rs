@@ -64,6 +64,11 @@ impl Arm {
         }
     }
 
+    /// The token that it signed in with.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// `GET`.
     ///
     /// # Errors

@@ -98,7 +98,15 @@ impl SimClient {
     /// # Errors
     /// If the principal gets no token.
     pub async fn arm(&self) -> Result<Arm> {
-        Arm::sign_in(self.http.clone(), &self.url, demo::CLIENT, demo::CLIENT_SECRET).await
+        self.sign_in(demo::CLIENT, demo::CLIENT_SECRET).await
+    }
+
+    /// Azure Resource Manager, as this principal sees it.
+    ///
+    /// # Errors
+    /// If the principal gets no token.
+    pub async fn sign_in(&self, client: &str, secret: &str) -> Result<Arm> {
+        Arm::sign_in(self.http.clone(), &self.url, client, secret).await
     }
 
     /// The requests that azure-sim has answered since its start or [`Self::clear_requests`], the oldest first.

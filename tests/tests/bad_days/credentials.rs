@@ -49,19 +49,19 @@ async fn credentials_are_told_apart_and_heal_without_a_restart() {
 }
 
 /// The Workspace and a cluster of it tell the same.
-async fn both(case: &Case<'_>, reason: &str, words: &[&str]) {
+pub async fn both(case: &Case<'_>, reason: &str, words: &[&str]) {
     case.told("Workspace", WORKSPACE, reason, words).await;
     case.tells("gpu", reason, words).await;
 }
 
 /// The Workspace is well again, and what waited for it is done once.
-async fn heals(case: &Case<'_>) {
+pub async fn heals(case: &Case<'_>) {
     case.workspace_ready().await;
     case.ready("gpu").await;
     assert_eq!(case.writes("gpu").await, ["PUT 201"]);
 }
 
-async fn change(case: &Case<'_>, principal: Value) {
+pub async fn change(case: &Case<'_>, principal: Value) {
     case.env().sim.post(&format!("principals/{}", case.client), principal).await.unwrap();
 }
 
@@ -272,7 +272,7 @@ async fn no_password(case: Case<'_>) {
 }
 
 /// Starts the operator of an environment by hand, once azure-sim's address is known.
-async fn operator(days: &Days, flags: &[(&str, &str)], env: Vec<(&str, String)>) -> Operator {
+pub async fn operator(days: &Days, flags: &[(&str, &str)], env: Vec<(&str, String)>) -> Operator {
     let mut options = brisk_operator();
     options.flags.extend(flags.iter().map(|(flag, value)| (flag.to_string(), value.to_string())));
     options.env.extend(env.into_iter().map(|(name, value)| (name.to_string(), value)));

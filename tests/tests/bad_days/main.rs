@@ -7,6 +7,7 @@ mod crash;
 mod credentials;
 mod faults;
 mod history;
+mod proofs;
 mod reads;
 mod refusals;
 mod support;
