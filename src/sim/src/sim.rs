@@ -282,7 +282,8 @@ impl Sim {
         self.authorize(route, method, caller)?;
         if route.is_machine_learning() {
             let regions = self.settings.regions();
-            versions::check_machine_learning(version, route.kind(), "", &regions)?;
+            let offered = versions::machine_learning(&self.settings.world, route.kind());
+            versions::check_machine_learning(version, &offered, route.kind(), &regions)?;
         } else {
             versions::check_resources(version)?;
         }

@@ -58,6 +58,9 @@ pub struct World {
     pub managed_identity: ManagedIdentity,
     /// Low-priority nodes lost by chance.
     pub preemption: Preemption,
+    /// Api-versions that Microsoft.MachineLearningServices offers, by resource type (`workspaces/computes`) or `*`; left
+    /// out: all that azure-sim knows.
+    pub api_versions: BTreeMap<String, Vec<String>>,
     /// Items on a page of a list.
     pub page_size: Option<usize>,
 }

@@ -1,6 +1,7 @@
 //! Which api-versions each namespace serves.
 
 use super::refusal::{Outcome, Refusal};
+use crate::world::World;
 
 /// GA versions of Microsoft.MachineLearningServices from 2021-07-01 on.
 pub const MACHINE_LEARNING: &[&str] = &[
@@ -50,33 +51,39 @@ pub fn check_resources(version: &str) -> Outcome<()> {
     ))
 }
 
+/// What the world offers of a type of the Machine Learning provider: what it says for that type, for `*`, or everything.
+pub fn machine_learning<'a>(world: &'a World, resource_type: &str) -> Vec<&'a str> {
+    let named = |name: &str| world.api_versions.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    match named(resource_type).or_else(|| named("*")) {
+        Some((_, versions)) => versions.iter().map(String::as_str).collect(),
+        None => MACHINE_LEARNING.to_vec(),
+    }
+}
+
 /// A version of the Machine Learning provider, for `resource_type` in `location` (empty when not known).
-pub fn check_machine_learning(version: &str, resource_type: &str, location: &str, regions: &str) -> Outcome<()> {
-    if MACHINE_LEARNING.contains(&version) {
+pub fn check_machine_learning(version: &str, offered: &[&str], resource_type: &str, regions: &str) -> Outcome<()> {
+    if offered.contains(&version) {
         return Ok(());
     }
     if !looks_like_version(version) {
         return Err(Refusal::arm(
             400,
             "InvalidApiVersionParameter",
-            format!(
-                "The api-version '{version}' is invalid. The supported versions are '{}'.",
-                MACHINE_LEARNING.join(",")
-            ),
+            format!("The api-version '{version}' is invalid. The supported versions are '{}'.", offered.join(",")),
         ));
     }
-    Err(unregistered(version, resource_type, location, regions))
+    Err(unregistered(version, offered, resource_type, "", regions))
 }
 
 /// NoRegisteredProviderFound: the version or the location isn't served for that type.
-pub fn unregistered(version: &str, resource_type: &str, location: &str, regions: &str) -> Refusal {
+pub fn unregistered(version: &str, offered: &[&str], resource_type: &str, location: &str, regions: &str) -> Refusal {
     Refusal::arm(
         400,
         "NoRegisteredProviderFound",
         format!(
             "No registered resource provider found for location '{location}' and API version '{version}' for type \
              '{resource_type}'. The supported api-versions are '{}'. The supported locations are '{regions}'.",
-            MACHINE_LEARNING.join(", ")
+            offered.join(", ")
         ),
     )
 }
@@ -93,6 +100,8 @@ mod tests {
 
     #[test]
     fn versions() {
+        let world = World::default();
+        let offered = machine_learning(&world, "workspaces");
         for (version, code) in [
             ("2025-12-01", None),
             ("2021-07-01", None),
@@ -100,12 +109,19 @@ mod tests {
             ("2099-01-01", Some("NoRegisteredProviderFound")),
             ("latest", Some("InvalidApiVersionParameter")),
         ] {
-            let got = check_machine_learning(version, "workspaces", "", "westeurope").err();
+            let got = check_machine_learning(version, &offered, "workspaces", "westeurope").err();
             assert_eq!(got.as_ref().map(|r| r.code.as_str()), code, "{version}");
             if let Some(refusal) = got {
                 assert!(refusal.message.contains("2025-12-01"), "names what is supported");
             }
         }
+        let old =
+            |names: &[&str]| names.iter().map(|name| (name.to_string(), vec!["2021-07-01".to_string()])).collect();
+        let world = World { api_versions: old(&["workspaces/computes"]), ..World::default() };
+        assert_eq!(machine_learning(&world, "Workspaces/Computes"), ["2021-07-01"]);
+        assert_eq!(machine_learning(&world, "workspaces"), MACHINE_LEARNING);
+        let world = World { api_versions: old(&["*"]), ..World::default() };
+        assert_eq!(machine_learning(&world, "workspaces"), ["2021-07-01"]);
         assert_eq!(check_resources("2025-12-01").unwrap_err().code, "InvalidApiVersionParameter");
     }
 }

@@ -19,7 +19,11 @@ fn region<'a>(ctx: &'a Ctx<'_>, given: &str) -> Outcome<(&'a str, &'a Quota)> {
         let quota = ctx.state.quotas.get(&format!("{}/{r}", ctx.route.sub.to_ascii_lowercase()))?;
         Some((r, quota))
     });
-    found.ok_or_else(|| versions::unregistered(ctx.version, ctx.route.kind(), given, &ctx.settings.regions()))
+    found.ok_or_else(|| {
+        let (kind, regions) = (ctx.route.kind(), ctx.settings.regions());
+        let offered = versions::machine_learning(&ctx.settings.world, kind);
+        versions::unregistered(ctx.version, &offered, kind, given, &regions)
+    })
 }
 
 /// Families that a region offers: label by family.

@@ -54,10 +54,7 @@ pub fn no_subscription(sub: &str) -> Refusal {
 pub fn provider(ctx: &Ctx<'_>, namespace: &str) -> Outcome {
     let regions: Vec<String> =
         ctx.settings.world.regions.iter().map(|r| r.display_name.clone().unwrap_or_else(|| r.name.clone())).collect();
-    let kinds = |names: &[&str], versions: &[&str]| {
-        let of = |name: &&str| json!({"resourceType": name, "locations": regions, "apiVersions": versions, "capabilities": "None"});
-        names.iter().map(of).collect::<Vec<Value>>()
-    };
+    let kind = |name: &str, versions: &[&str]| json!({"resourceType": name, "locations": regions, "apiVersions": versions, "capabilities": "None"});
     let (name, types) = if namespace.eq_ignore_ascii_case(ML) {
         let names = [
             "workspaces",
@@ -72,11 +69,12 @@ pub fn provider(ctx: &Ctx<'_>, namespace: &str) -> Outcome {
             "locations/workspaceOperationsStatus",
             "operations",
         ];
-        (ML, kinds(&names, versions::MACHINE_LEARNING))
+        let of = |name: &&str| kind(name, &versions::machine_learning(&ctx.settings.world, name));
+        (ML, names.iter().map(of).collect::<Vec<Value>>())
     } else if namespace.eq_ignore_ascii_case("Microsoft.Resources") {
         let names =
             ["subscriptions", "subscriptions/resourceGroups", "subscriptions/operationresults", "resourceGroups"];
-        ("Microsoft.Resources", kinds(&names, versions::RESOURCES))
+        ("Microsoft.Resources", names.iter().map(|name| kind(name, versions::RESOURCES)).collect())
     } else {
         return Err(Refusal::arm(
             404,
