@@ -100,6 +100,8 @@ reasons! {
     InvalidManifest: "The manifest can not be carried out as it is.", "Read the message; it names the field.";
     InvalidName: "Azure does not allow the name.", "Set spec.azureName by making the object anew under an allowed name.";
     VmSizeNotAvailable: "The region does not offer the VM size.", "Choose a size that the region offers; the message names the nearest.";
+    FieldNotSupported: "The cloud offers an older api-version of Azure Machine Learning, which doesn't have a field that the manifest sets.", "Leave out the field that the message names, or use a cloud that has it.";
+    ApiVersionNotOffered: "The cloud offers no api-version of Azure Machine Learning that the operator speaks.", "Use a release of the operator that speaks one of those that the message names.";
     RejectedByAzure: "Azure refuses the request as it is.", "Read the message: it holds Azure's words. Change the manifest.";
     NameClaimed: "An older object in the cluster stands for the same Azure resource.", "Delete one of the two objects; this one touches nothing in Azure.";
     NotOwned: "Azure already has a resource of that name that this object does not own.", "Set adoptionPolicy: Adopt to take it over, or choose another azureName.";

@@ -42,3 +42,7 @@ pub const UID_TAG: &str = "azureml.dev-uid";
 /// The Azure Machine Learning api-version that the operator speaks.
 /// Same schemas in 2025-12-01, 2026-03-01 and 2026-05-01.
 pub const ML_API_VERSION: &str = "2025-12-01";
+/// The oldest that it speaks where a cloud doesn't offer that one: the field tables tell since when each field is there.
+pub const ML_OLDEST_API_VERSION: &str = "2021-07-01";
+/// The provider of Azure Machine Learning.
+pub const ML_PROVIDER: &str = "Microsoft.MachineLearningServices";

@@ -47,9 +47,10 @@ pub struct WorkspaceSpec {
     /// Observe (default): the workspace exists in Azure and is only read. This release has no other value.
     #[serde(default)]
     pub management_policy: WorkspaceManagementPolicy,
-    /// The Secret in this namespace with the credential: AZURE_TENANT_ID and AZURE_CLIENT_ID with AZURE_CLIENT_SECRET, or
-    /// without it (federated: the operator's own service account token stands for that client). Default: the operator's
-    /// own identity, where --default-identity-namespaces allows it.
+    /// The Secret in this namespace with the credential: AZURE_TENANT_ID and AZURE_CLIENT_ID with AZURE_CLIENT_SECRET,
+    /// with AZURE_CLIENT_CERTIFICATE (PEM: certificate and private key), or with neither (federated: the operator's own
+    /// service account token stands for that client). Default: the operator's own identity, where
+    /// --default-identity-namespaces allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_ref: Option<SecretRef>,
     /// Which namespaces' objects may refer to this workspace. Default: its own.

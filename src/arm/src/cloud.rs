@@ -44,8 +44,11 @@ const AUDIENCE: &str = "AZURE_RESOURCE_MANAGER_AUDIENCE";
 const KNOWN: [(&str, &str); 3] = [
     ("https://login.microsoftonline.com", "https://management.azure.com"),
     ("https://login.microsoftonline.us", "https://management.usgovcloudapi.net"),
-    ("https://login.chinacloudapi.cn", "https://management.chinacloudapi.cn"),
+    ("https://login.partner.microsoftonline.cn", "https://management.chinacloudapi.cn"),
 ];
+
+/// Hosts of Entra that a cloud had before: they name it, and are asked if they are set.
+const OLD_AUTHORITIES: [(&str, usize); 2] = [("https://login.chinacloudapi.cn", 2), ("https://login.windows.net", 0)];
 
 /// Audiences of the older management API, which ARM still accepts; they tell the cloud too.
 const OLD_AUDIENCES: [&str; 3] = [
@@ -94,7 +97,7 @@ impl Cloud {
         }
 
         let named = [
-            (AUTHORITY, authority.as_ref().and_then(|url| position(url, |known| known.0))),
+            (AUTHORITY, authority.as_ref().and_then(authority_position)),
             (RESOURCE_MANAGER, resource_manager.as_ref().and_then(|url| position(url, |known| known.1))),
             (AUDIENCE, audience.as_deref().and_then(audience_position)),
         ];
@@ -153,6 +156,11 @@ fn position(url: &Url, address: fn(&(&'static str, &'static str)) -> &'static st
     KNOWN.iter().position(|known| bare(url) == address(known))
 }
 
+fn authority_position(url: &Url) -> Option<usize> {
+    let old = || OLD_AUTHORITIES.iter().find(|(old, _)| bare(url) == *old).map(|(_, index)| *index);
+    position(url, |known| known.0).or_else(old)
+}
+
 fn audience_position(audience: &str) -> Option<usize> {
     let audience = audience.trim_end_matches('/').to_ascii_lowercase();
     KNOWN.iter().zip(OLD_AUDIENCES).position(|(known, old)| audience == known.1 || audience == old)
@@ -183,7 +191,11 @@ mod tests {
     #[test]
     fn one_address_names_the_whole_cloud() {
         type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, Cloud);
-        let rows: [Row<'_>; 9] = [
+        let rows: [Row<'_>; 11] = [
+            (Some("https://login.partner.microsoftonline.cn"), None, None, Cloud::china()),
+            (Some("https://login.chinacloudapi.cn"), None, None, {
+                Cloud { authority_host: constant("https://login.chinacloudapi.cn"), ..Cloud::china() }
+            }),
             (None, None, None, Cloud::public()),
             (Some(""), Some(" "), None, Cloud::public()),
             (Some("https://login.microsoftonline.com/"), None, None, Cloud::public()),

@@ -9,21 +9,27 @@ use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Request, request::Body};
 use jiff::Timestamp;
 use reqwest::{Certificate, Client};
+use url::Url;
 
 use crate::error::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Where every machine in Azure finds its metadata.
+const METADATA: &str = "169.254.169.254";
 const USER_AGENT: &str = concat!("azureml-operator/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP client over TLS (rustls with aws-lc-rs). Roots are the platform's, or those of
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` in their place where set; `HTTPS_PROXY`, `NO_PROXY`
 /// and their like hold. 10 s to connect, 60 s in all. It follows no redirect and retries
-/// nothing: one call is one request. Clones share connections.
+/// nothing: one call is one request. Clones share connections. AZURE_POD_IDENTITY_AUTHORITY_HOST
+/// names another metadata service than the machine's, as in Microsoft's own clients.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     proxied: Client,
     direct: Client,
+    /// Stands in for the machine's metadata service.
+    metadata: Option<Url>,
 }
 
 /// Why there is no HTTP client.
@@ -40,6 +46,9 @@ pub enum HttpClientError {
         /// What is wrong with it.
         reason: String,
     },
+    /// AZURE_POD_IDENTITY_AUTHORITY_HOST is no URL.
+    #[error("AZURE_POD_IDENTITY_AUTHORITY_HOST={0:?} is no URL: {1}")]
+    Metadata(String, url::ParseError),
     /// The client can't be built.
     #[error("the HTTP client could not be built: {0}; check SSL_CERT_FILE and the proxy settings")]
     Build(String),
@@ -84,13 +93,16 @@ impl HttpClient {
             }
             builder.build().map_err(|error| HttpClientError::Build(chain(&error)))
         };
-        Ok(Self { proxied: build(false)?, direct: build(true)? })
+        let metadata = std::env::var("AZURE_POD_IDENTITY_AUTHORITY_HOST").ok().filter(|host| !host.trim().is_empty());
+        let metadata =
+            metadata.map(|host| Url::parse(host.trim()).map_err(|error| HttpClientError::Metadata(host, error)));
+        Ok(Self { proxied: build(false)?, direct: build(true)?, metadata: metadata.transpose()? })
     }
 
     /// Whatever proxy the environment of a test names.
     #[cfg(test)]
     pub(crate) fn without_proxy(self) -> Self {
-        Self { proxied: self.direct.clone(), direct: self.direct }
+        Self { proxied: self.direct.clone(), direct: self.direct, metadata: None }
     }
 
     /// For requests to ARM.
@@ -100,13 +112,14 @@ impl HttpClient {
 
     /// For tokens from Entra.
     pub(crate) fn for_entra(&self) -> Arc<dyn azure_core::http::HttpClient> {
-        Arc::new(TokenTransport { client: self.proxied.clone(), refusals: Refusals::AreErrors })
+        Arc::new(TokenTransport { client: self.proxied.clone(), refusals: Refusals::AreErrors, metadata: None })
     }
 
     /// For tokens of a managed identity, whose endpoint is on this machine: no proxy
     /// could reach it, nor should one see its tokens.
     pub(crate) fn for_managed_identity(&self) -> Arc<dyn azure_core::http::HttpClient> {
-        Arc::new(TokenTransport { client: self.direct.clone(), refusals: Refusals::AreAnswers })
+        let (client, metadata) = (self.direct.clone(), self.metadata.clone());
+        Arc::new(TokenTransport { client, refusals: Refusals::AreAnswers, metadata })
     }
 }
 
@@ -157,6 +170,22 @@ fn what_failed(error: &reqwest::Error) -> &'static str {
 struct TokenTransport {
     client: Client,
     refusals: Refusals,
+    metadata: Option<Url>,
+}
+
+impl TokenTransport {
+    /// The URL as it is, but the machine's metadata service where another one stands in for it.
+    fn url(&self, url: &Url) -> Url {
+        match &self.metadata {
+            Some(other) if url.host_str() == Some(METADATA) => {
+                let mut other = other.clone();
+                other.set_path(url.path());
+                other.set_query(url.query());
+                other
+            }
+            _ => url.clone(),
+        }
+    }
 }
 
 /// What becomes of an answer that isn't a 2xx.
@@ -184,7 +213,7 @@ impl azure_core::http::HttpClient for TokenTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())
             .map_err(|error| AzureError::with_message(AzureErrorKind::Other, error.to_string()))?;
-        let mut builder = self.client.request(method, request.url().clone());
+        let mut builder = self.client.request(method, self.url(request.url()));
         for (name, value) in request.headers().iter() {
             builder = builder.header(name.as_str(), value.as_str());
         }

@@ -34,8 +34,8 @@ pub use budget::{
     Priority, provider_scope,
 };
 pub use client::{
-    Answer, ArmClient, NextLink, OperationStatus, OperationUrl, Page, RequestObserver, RequestRecord, Response,
-    correlated,
+    Answer, ApiVersions, ArmClient, NextLink, OperationStatus, OperationUrl, Page, RequestObserver, RequestRecord,
+    Response, Spoken, correlated,
 };
 pub use cloud::{Cloud, InvalidCloud};
 pub use credential::{Certificate, Credential, CredentialConfig, CredentialError, FromValues};

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use azureml_api::ML_API_VERSION;
 use azureml_api::condition::Reason;
+use azureml_api::{ML_API_VERSION, ML_OLDEST_API_VERSION, ML_PROVIDER};
 use azureml_arm::{
-    ArmClient, ArmError, Budget, BudgetConfig, Claim, Cloud, Credential, ErrorKind, HttpClient, HttpClientError,
-    InvalidCloud, OperationKind, OperationStatus, OperationUrl, Permit, Priority, ResourceId,
+    ApiVersions, ArmClient, ArmError, Budget, BudgetConfig, Claim, Cloud, Credential, ErrorKind, HttpClient,
+    HttpClientError, InvalidCloud, OperationKind, OperationStatus, OperationUrl, Permit, Priority, ResourceId, Spoken,
 };
 use azureml_planner::input::OperationDetail;
 use azureml_planner::input::vm_size_names;
@@ -17,6 +17,14 @@ use tokio::sync::Mutex;
 
 use crate::credential::Chosen;
 use crate::problem::Problem;
+
+/// What is spoken with Azure Machine Learning.
+const SPOKEN: Spoken<'static> = Spoken {
+    provider: ML_PROVIDER,
+    types: &["workspaces", "workspaces/computes"],
+    oldest: ML_OLDEST_API_VERSION,
+    newest: ML_API_VERSION,
+};
 
 /// A region as one principal sees it in one subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +39,7 @@ pub struct Azure {
     http: HttpClient,
     cloud: Cloud,
     budget: Budget,
+    versions: ApiVersions,
     sizes: Mutex<HashMap<Region, Option<Vec<String>>>>,
 }
 
@@ -60,7 +69,7 @@ impl Azure {
         let budget = Budget::new(BudgetConfig::default());
         let turns = budget.clone();
         tokio::spawn(async move { turns.run().await });
-        Ok(Self { http: HttpClient::new()?, cloud, budget, sizes: Mutex::default() })
+        Ok(Self { http: HttpClient::new()?, cloud, budget, versions: ApiVersions::default(), sizes: Mutex::default() })
     }
 
     /// A client of a principal. Asks for nothing yet.
@@ -71,7 +80,8 @@ impl Azure {
         let credential = Credential::new(chosen.config.clone(), &self.cloud, self.http.clone())
             .map_err(|error| Problem::no_access(Reason::CredentialRejected, error.to_string()))?;
         let (http, cloud, budget) = (self.http.clone(), self.cloud.clone(), self.budget.clone());
-        Ok(ArmClient::new(http, cloud, Arc::new(credential), budget, Arc::new(())))
+        let client = ArmClient::new(http, cloud, Arc::new(credential), budget, Arc::new(()));
+        Ok(client.with_versions(self.versions.clone()))
     }
 
     /// The names of the VM sizes that a region offers. `None` when they can't be read: nothing is refused for them then.
@@ -115,6 +125,16 @@ async fn admit(client: &ArmClient, subscription: &str, lane: &str) -> Permit {
 /// # Errors
 /// Whatever goes wrong, "not found" included.
 pub async fn read(client: &ArmClient, id: &ResourceId) -> Result<Value, ArmError> {
+    match ask(client, id).await {
+        Err(error) if error.kind == ErrorKind::ApiVersionUnsupported => {
+            client.learn_version(&SPOKEN, admit(client, id.subscription(), id.key()).await).await?;
+            ask(client, id).await
+        }
+        answer => answer,
+    }
+}
+
+async fn ask(client: &ArmClient, id: &ResourceId) -> Result<Value, ArmError> {
     let permit = admit(client, id.subscription(), id.key()).await;
     Ok(client.resource(id.as_str(), ML_API_VERSION, permit).await?.body)
 }

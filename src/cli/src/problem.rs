@@ -49,6 +49,7 @@ impl Problem {
             ErrorKind::Forbidden { .. } | ErrorKind::SubscriptionDisabled | ErrorKind::ProviderNotRegistered => {
                 Self::no_access(Reason::Forbidden, message)
             }
+            ErrorKind::ApiVersionUnsupported => Self::no_access(Reason::ApiVersionNotOffered, message),
             ErrorKind::Throttled(_) => Self::no_access(Reason::Throttled, message),
             _ => Self::no_access(Reason::AzureUnavailable, message),
         }

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use azureml_api::ML_API_VERSION;
 use azureml_api::condition::whole_second;
 use azureml_api::fields::set;
 use azureml_api::status::{Operation, Phase, Verb};
+use azureml_api::{ML_API_VERSION, ML_PROVIDER};
 use azureml_arm::{
     Admission, ArmClient, ArmError, Budget, Claim, OperationKind, Permit, Priority, ResourceId, Response, Sent,
     provider_scope,
@@ -23,8 +23,6 @@ use serde_json::Value;
 use crate::index::Key;
 use crate::observe::live;
 
-/// The provider whose limits bind beside ARM's.
-pub const PROVIDER: &str = "Microsoft.MachineLearningServices";
 /// What an object waits for at the budget: its write, and the read right before it.
 const WRITE: &str = "write";
 const READ: &str = "read";
@@ -67,7 +65,7 @@ pub fn admit(
         lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
         key: wake_key(key, WRITE),
         priority,
-        provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
+        provider_scope: Some(provider_scope(ML_PROVIDER, &diff::location(region))),
     };
     granted(client.budget().try_admit(&claim))
 }
@@ -83,7 +81,7 @@ pub fn admit_read(
     let claim = Claim {
         key: wake_key(key, READ),
         priority,
-        provider_scope: Some(provider_scope(PROVIDER, &diff::location(region))),
+        provider_scope: Some(provider_scope(ML_PROVIDER, &diff::location(region))),
         ..live::read_claim(client, id, key)
     };
     granted(client.budget().try_admit(&claim))

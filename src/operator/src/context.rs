@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use azureml_arm::{Budget, Cloud, HttpClient, RequestObserver};
+use azureml_arm::{ApiVersions, Budget, Cloud, HttpClient, RequestObserver};
 use kube::Client;
 
 use crate::connections::Connections;
@@ -38,6 +38,8 @@ pub struct Context {
     pub cloud: Cloud,
     /// How Azure is reached.
     pub http: HttpClient,
+    /// The api-versions that this cloud offers, where they aren't the newest.
+    pub api_versions: ApiVersions,
     /// ARM's request limits.
     pub budget: Budget,
     /// Who may use our own identity.

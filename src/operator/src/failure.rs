@@ -98,6 +98,7 @@ pub fn reason(error: &ArmError) -> Reason {
         ErrorKind::InvalidSize => Reason::VmSizeNotAvailable,
         ErrorKind::NameUnavailable | ErrorKind::SoftDeleted => Reason::NameUnavailable,
         ErrorKind::InvalidRequest => Reason::RejectedByAzure,
+        ErrorKind::ApiVersionUnsupported => Reason::ApiVersionNotOffered,
         ErrorKind::Unknown => Reason::OperationFailed,
     }
 }

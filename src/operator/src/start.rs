@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use azureml_arm::{Budget, BudgetConfig, Cloud, HttpClient};
+use azureml_arm::{ApiVersions, Budget, BudgetConfig, Cloud, HttpClient};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
 use kube::{Api, Client};
@@ -103,6 +103,7 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
         pulse,
         owner_id: owner_id(&client, &settings).await?,
         http: HttpClient::new()?,
+        api_versions: ApiVersions::default(),
         budget: Budget::new(BudgetConfig::with_share(settings.arm_budget_share)?),
         identity_namespaces: IdentityNamespaces::new(&settings.default_identity_namespaces),
         index: Arc::default(),

@@ -127,7 +127,9 @@ async fn connect(ctx: &Arc<Context>, key: &Key, spec: &WorkspaceSpec) -> Result<
 fn client(ctx: &Context, config: CredentialConfig) -> Result<ArmClient, Problem> {
     let credential = Credential::new(config, &ctx.cloud, ctx.http.clone())
         .map_err(|error| Problem::blocked(Reason::CredentialRejected, error.to_string()))?;
-    Ok(ArmClient::new(ctx.http.clone(), ctx.cloud.clone(), Arc::new(credential), ctx.budget.clone(), ctx.observer()))
+    let (http, cloud, budget) = (ctx.http.clone(), ctx.cloud.clone(), ctx.budget.clone());
+    let client = ArmClient::new(http, cloud, Arc::new(credential), budget, ctx.observer());
+    Ok(client.with_versions(ctx.api_versions.clone()))
 }
 
 /// What is seen of the workspace through its source.

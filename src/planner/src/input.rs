@@ -135,6 +135,8 @@ pub struct Facts {
     pub workspace_id: Option<String>,
     /// Names of the VM sizes that the resource's region offers; `None` when that isn't known.
     pub vm_sizes: Option<Vec<String>>,
+    /// The api-version that the cloud is spoken to with; `None` for the newest one.
+    pub api_version: Option<String>,
 }
 
 /// The names in a region's list of VM sizes: under `value` in today's answers, under `amlCompute` in older ones.

@@ -278,7 +278,7 @@ fn absent(input: &Input<'_>) -> Plan {
         plan.drift = true;
         return plan;
     }
-    if let Some((reason, message)) = forbidden(input) {
+    if let Some((reason, message)) = unknown_here(input).or_else(|| forbidden(input)) {
         return Plan::refuse(reason, message);
     }
     let mut plan = Plan::new(Action::Create, vec![Step::Create(body::create(input))]);
@@ -288,6 +288,26 @@ fn absent(input: &Input<'_>) -> Plan {
     }
     plan.side_effects.extend(billed(input));
     plan
+}
+
+/// Fields that the api-version of this cloud doesn't have: Azure would drop them, or refuse the whole.
+fn unknown_here(input: &Input<'_>) -> Option<(Reason, String)> {
+    let version = input.facts.api_version.as_deref()?;
+    let is_missing = |field: &&Field| field.since > version && lookup(input.manifest, field.manifest).is_some();
+    let missing: Vec<String> = input
+        .table
+        .fields
+        .iter()
+        .filter(is_missing)
+        .map(|field| format!("{} (since {})", field.manifest, field.since))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let message = format!(
+            "this cloud offers the api-version {version} of Azure Machine Learning, which doesn't have {}: leave that out",
+            missing.join(", ")
+        );
+        (Reason::FieldNotSupported, message)
+    })
 }
 
 /// What is certain to fail, known before the write.
@@ -409,6 +429,9 @@ fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Opt
     let never_worked = failed_state && is_our_creation(input);
     if input.policies.management_policy == ManagementPolicy::Observe {
         return Plan::new(if changes.is_empty() { Action::None } else { Action::Report }, Vec::new());
+    }
+    if let Some((reason, message)) = unknown_here(input) {
+        return Plan::refuse(reason, message);
     }
     if drift && input.policies.drift_policy == DriftPolicy::Report {
         return Plan::new(Action::Report, Vec::new());

@@ -6,6 +6,7 @@ mod links;
 mod operation;
 mod path;
 mod resource;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use answer::Answer;
 pub use correlation::correlated;
 pub use links::{NextLink, OperationUrl, Page};
 pub use operation::OperationStatus;
+pub use versions::{ApiVersions, Spoken};
 
 use crate::budget::Flight;
 use crate::error::{Sent, ThrottleOrigin, correlation_id};
@@ -36,6 +38,7 @@ const WAIT_WHEN_UNSAID: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct ArmClient {
     inner: Arc<Inner>,
+    versions: ApiVersions,
 }
 
 struct Inner {
@@ -115,7 +118,42 @@ impl ArmClient {
         budget: Budget,
         observer: Arc<dyn RequestObserver>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { http, cloud, credential, budget, observer }) }
+        let inner = Arc::new(Inner { http, cloud, credential, budget, observer });
+        Self { inner, versions: ApiVersions::default() }
+    }
+
+    /// The same client, that shares what is known of the cloud's api-versions with others.
+    pub fn with_versions(self, versions: ApiVersions) -> Self {
+        Self { versions, ..self }
+    }
+
+    /// The api-version that a path is asked with where `wanted` is given: `wanted`, or an older one that
+    /// [`ArmClient::learn_version`] has found in its place.
+    pub fn version(&self, id: &str, wanted: &str) -> String {
+        self.versions.get(path::provider(id), wanted)
+    }
+
+    /// Finds out which api-version to speak with a provider, after [`ErrorKind::ApiVersionUnsupported`]: one read of what
+    /// the cloud offers, for which no role is needed. All clients that share the versions speak it from then on.
+    ///
+    /// # Errors
+    /// As [`ArmClient::get`]; [`ErrorKind::ApiVersionUnsupported`] when the cloud offers none that is spoken.
+    pub async fn learn_version(&self, spoken: &Spoken<'_>, permit: Permit) -> Result<(), ArmError> {
+        let id = format!("/providers/{}", spoken.provider);
+        let url = path::url(self.cloud(), "GET", &id, versions::PROVIDERS_API_VERSION, &[])?;
+        let outgoing = Outgoing { method: Method::GET, url, body: None };
+        let request = outgoing.named();
+        let answer = self.send(&outgoing, permit).await?;
+        let offered = answer.response(self.cloud(), &request, Timestamp::now())?.body;
+        let version = versions::choose(&offered, spoken, &request)?;
+        tracing::info!(
+            provider = spoken.provider,
+            version,
+            wanted = spoken.newest,
+            "this cloud offers an older api-version"
+        );
+        self.versions.set(spoken.provider, &version);
+        Ok(())
     }
 
     /// Whose requests these are, for claims.
@@ -209,7 +247,7 @@ impl ArmClient {
             Some(next) => {
                 links::on_resource_manager(next.as_str(), self.cloud()).map_err(|why| why.error("GET nextLink"))?
             }
-            None => path::url(self.cloud(), "GET", id, api_version, &[])?,
+            None => path::url(self.cloud(), "GET", id, &self.version(id, api_version), &[])?,
         };
         let outgoing = Outgoing { method: Method::GET, url, body: None };
         let request = outgoing.named();
@@ -238,7 +276,7 @@ impl ArmClient {
         body: Option<&Value>,
         permit: Permit,
     ) -> Result<Response, ArmError> {
-        let url = path::url(self.cloud(), method.as_str(), id, api_version, query)?;
+        let url = path::url(self.cloud(), method.as_str(), id, &self.version(id, api_version), query)?;
         let outgoing = Outgoing { method, url, body };
         let answer = self.send(&outgoing, permit).await?;
         answer.response(self.cloud(), &outgoing.named(), Timestamp::now())

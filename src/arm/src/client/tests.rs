@@ -328,3 +328,51 @@ async fn an_endless_answer_is_not_read_to_its_end() {
     assert_eq!(error.kind, ErrorKind::BadAnswer);
     assert!(error.message.contains("longer"), "{error}");
 }
+
+/// A redirect is an answer like any other that is no success: the token goes nowhere else.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Server::start(|_| Reply::new(200, "{}")).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}{ID}", elsewhere.origin);
+        let world = World::new(move |_| Reply::new(status, "").with("Location", &location)).await;
+        assert_eq!(world.arm.get(ID, "v", world.read()).await.unwrap_err().status, Some(status));
+        assert_eq!(world.arm.put(ID, "v", &json!({}), world.write()).await.unwrap_err().status, Some(status));
+        assert!(elsewhere.take().is_empty(), "{status} was followed");
+    }
+}
+
+#[tokio::test]
+async fn an_older_api_version_is_spoken_where_the_cloud_offers_no_newer_one() {
+    const SPOKEN: Spoken<'static> = Spoken {
+        provider: "Microsoft.MachineLearningServices",
+        types: &["workspaces"],
+        oldest: "2021-07-01",
+        newest: "2025-12-01",
+    };
+    let offered = |versions: Value| json!({"resourceTypes": [{"resourceType": "workspaces", "apiVersions": versions}]});
+    let refusal = "No registered resource provider found for location '' and API version '2025-12-01' for type 'x'. \
+                   The supported api-versions are '2024-10-01'.";
+    let refused = json!({"error": {"code": "NoRegisteredProviderFound", "message": refusal}});
+    let world = World::new(move |seen| match &seen.target {
+        target if target.starts_with("/providers/") => {
+            Reply::new(200, offered(json!(["2026-05-01", "2024-10-01", "2024-07-01-preview"])))
+        }
+        target if target.contains("api-version=2024-10-01") => Reply::new(200, json!({"id": ID, "value": []})),
+        _ => Reply::new(400, refused.clone()),
+    })
+    .await;
+    let error = world.arm.get(ID, "2025-12-01", world.read()).await.unwrap_err();
+    assert_eq!((error.kind, error.class), (ErrorKind::ApiVersionUnsupported, ErrorClass::Waiting));
+    world.arm.learn_version(&SPOKEN, world.read()).await.unwrap();
+    world.arm.get(ID, "2025-12-01", world.read()).await.unwrap();
+    world.arm.list_page(ID, "2025-12-01", None, world.read()).await.unwrap();
+    assert_eq!(world.arm.version(ID, "2025-12-01"), "2024-10-01");
+    assert_eq!(world.arm.version("/subscriptions/s", "2022-12-01"), "2022-12-01");
+    assert_eq!(world.seen().len(), 4);
+
+    let none = World::new(move |_| Reply::new(200, offered(json!(["2026-05-01"])))).await;
+    let error = none.arm.learn_version(&SPOKEN, none.read()).await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::ApiVersionUnsupported, "NoCommonApiVersion"));
+    assert_eq!(none.arm.version(ID, "2025-12-01"), "2025-12-01");
+}

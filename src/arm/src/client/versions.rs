@@ -105,7 +105,9 @@ mod tests {
             (provider(&["2025-07-01-preview", "2021-07-01"], &["2025-07-01-preview", "2021-07-01"]), Ok("2021-07-01")),
             (
                 provider(&["2020-06-01", "2026-05-01"], &["2020-06-01", "2026-05-01"]),
-                Err("offers 2026-05-01, 2020-06-01 of Microsoft.X, and none of them is spoken here: 2021-07-01 to 2025-12-01"),
+                Err(
+                    "offers 2026-05-01, 2020-06-01 of Microsoft.X, and none of them is spoken here: 2021-07-01 to 2025-12-01",
+                ),
             ),
             (json!({"resourceTypes": [{"resourceType": "a", "apiVersions": ["2022-01-01"]}]}), Ok("2022-01-01")),
             (json!({"resourceTypes": []}), Err("lists none of the types a, a/b of Microsoft.X")),

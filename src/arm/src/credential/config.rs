@@ -9,6 +9,7 @@ const CLIENT: &str = "AZURE_CLIENT_ID";
 const SECRET: &str = "AZURE_CLIENT_SECRET";
 const CERTIFICATE: &str = "AZURE_CLIENT_CERTIFICATE";
 const CERTIFICATE_PATH: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+const CHOICE: &str = "AZURE_TOKEN_CREDENTIALS";
 const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 
 /// How a principal proves itself.
@@ -124,7 +125,8 @@ impl CredentialConfig {
     /// Reads the variables that Azure users know: a client secret (AZURE_TENANT_ID, AZURE_CLIENT_ID,
     /// AZURE_CLIENT_SECRET), or a certificate (AZURE_CLIENT_CERTIFICATE_PATH in its place), else a federated token
     /// (AZURE_FEDERATED_TOKEN_FILE with tenant and client), else the managed identity (of AZURE_CLIENT_ID, if set).
-    /// Empty counts as unset.
+    /// AZURE_TOKEN_CREDENTIALS, as in Microsoft's own clients, takes the Azure CLI (`AzureCliCredential` or `dev`) or the
+    /// managed identity (`ManagedIdentityCredential`) whatever else is set. Empty counts as unset.
     ///
     /// # Errors
     /// When a secret, certificate or token file comes without tenant or client id, or secret and certificate together.
@@ -136,6 +138,11 @@ impl CredentialConfig {
             (None, _) => Err(CredentialError::Incomplete { missing: TENANT, given }),
             (_, None) => Err(CredentialError::Incomplete { missing: CLIENT, given }),
         };
+        match get(CHOICE).map(|choice| choice.to_ascii_lowercase()).as_deref() {
+            Some("azureclicredential" | "dev") => return Ok(Self::AzureCli { tenant_id }),
+            Some("managedidentitycredential") => return Ok(Self::ManagedIdentity { client_id }),
+            _ => {}
+        }
         match (get(SECRET), get(CERTIFICATE_PATH), get(TOKEN_FILE)) {
             (Some(_), Some(_), _) => Err(CredentialError::Ambiguous {
                 place: "the environment".to_owned(),
@@ -271,7 +278,10 @@ mod tests {
 
     #[test]
     fn reads_the_environment() {
-        let rows: [(Values<'_>, &str); 12] = [
+        let rows: [(Values<'_>, &str); 15] = [
+            (&[IDS[0], IDS[1], (SECRET, "s"), (CHOICE, "AzureCliCredential")], "Azure CLI cli/t"),
+            (&[IDS[1], (SECRET, "s"), (CHOICE, "ManagedIdentityCredential")], "managed identity identity/c"),
+            (&[IDS[0], IDS[1], (SECRET, "s"), (CHOICE, "prod")], "client secret app/t/c"),
             (&[], "managed identity identity/system"),
             (&[(CLIENT, "ABC")], "managed identity identity/abc"),
             (&[IDS[0], IDS[1], (SECRET, "s")], "client secret app/t/c"),

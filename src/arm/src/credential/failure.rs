@@ -54,7 +54,8 @@ fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
             _ => {}
         }
     }
-    new(ErrorKind::CredentialRejected, "NoToken", &error.to_string())
+    let code = if matches!(config, CredentialConfig::AzureCli { .. }) { "AzureCliFailed" } else { "NoToken" };
+    new(ErrorKind::CredentialRejected, code, &error.to_string())
 }
 
 /// `{"error": …, "error_description": "AADSTS…", "error_codes": [number]}`.

@@ -28,6 +28,7 @@ pub(super) fn what_happened(kind: &ErrorKind) -> &'static str {
         ErrorKind::QuotaExceeded => "a quota is used up",
         ErrorKind::CapacityUnavailable => "Azure has no capacity for it",
         ErrorKind::InvalidRequest => "Azure refused the request",
+        ErrorKind::ApiVersionUnsupported => "this cloud does not offer the api-version",
         ErrorKind::InvalidSize => "the VM size is not accepted",
         ErrorKind::NameUnavailable => "the name is not available",
         ErrorKind::SoftDeleted => "a deleted resource still holds the name",
@@ -95,6 +96,7 @@ fn credential_advice(code: &str) -> &'static str {
             "A conditional access policy forbids the sign-in from here: exclude this principal or its network."
         }
         "FederatedTokenUnreadable" => "Check that the service account token is mounted at AZURE_FEDERATED_TOKEN_FILE.",
+        "AzureCliFailed" => "Log in with `az login` as the user that this runs as; `az` must be on its PATH.",
         "IdentityNotAssigned" => {
             "Assign that managed identity to this machine, or set AZURE_CLIENT_ID to one that is assigned."
         }
@@ -132,6 +134,9 @@ fn fixed_advice(kind: &ErrorKind) -> &'static str {
         ErrorKind::QuotaExceeded => "Ask for more quota in that region, free some, or use fewer or smaller nodes.",
         ErrorKind::CapacityUnavailable => "Wait, or use another VM size, region or priority.",
         ErrorKind::InvalidRequest => "Correct the manifest as the message says.",
+        ErrorKind::ApiVersionUnsupported => {
+            "Use a release of the operator that speaks a version which this cloud offers."
+        }
         ErrorKind::InvalidSize => "Use a VM size that Azure Machine Learning offers in that region.",
         ErrorKind::NameUnavailable => "Choose another Azure name.",
         ErrorKind::SoftDeleted => "Recover or purge the deleted resource, or choose another name.",

@@ -18,6 +18,9 @@ pub(super) fn kind(status: Option<u16>, from_cluster: bool, body: &ErrorBody) ->
             ThrottleOrigin::Arm
         });
     }
+    if codes().any(|code| is_version_code(code) && refuses_version(&body.raw_message)) {
+        return ErrorKind::ApiVersionUnsupported;
+    }
     codes()
         .find_map(|code| by_specific_code(code, body))
         .or_else(|| by_text(body))
@@ -37,6 +40,26 @@ fn is_arm_throttle(code: &str) -> bool {
             | "resourcerequeststhrottled"
             | "resourcecollectionrequeststhrottled"
     )
+}
+
+/// Codes with which ARM refuses an api-version; some of them refuse other things as well.
+fn is_version_code(code: &str) -> bool {
+    ["InvalidApiVersionParameter", "NoRegisteredProviderFound", "InvalidResourceType"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(code))
+}
+
+/// "… API version 'V' … The supported api-versions are 'A, B'.": whether V is none of those. Where they aren't told, the
+/// version itself is what was wrong.
+fn refuses_version(message: &str) -> bool {
+    let lower = message.to_ascii_lowercase();
+    let marker = ["api version '", "api-version '"].iter().find_map(|marker| quoted_after(&lower, marker));
+    let supported = ["supported api-versions are '", "supported versions are '"];
+    let supported = supported.iter().find_map(|marker| quoted_after(&lower, marker));
+    match (marker, supported) {
+        (Some(asked), Some(list)) => !list.split(',').any(|version| version.trim() == asked),
+        (asked, _) => asked.is_some(),
+    }
 }
 
 /// Codes that mean one thing wherever they stand.

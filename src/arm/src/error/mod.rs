@@ -104,6 +104,8 @@ pub enum ErrorKind {
     CapacityUnavailable,
     /// A 400: Azure doesn't understand or doesn't accept the request.
     InvalidRequest,
+    /// The cloud doesn't offer the api-version that was asked for.
+    ApiVersionUnsupported,
     /// The VM size isn't one that is accepted there.
     InvalidSize,
     /// The name is taken or not allowed.
@@ -136,6 +138,7 @@ impl ErrorKind {
             | Self::ScopeLocked { .. }
             | Self::QuotaExceeded
             | Self::CapacityUnavailable
+            | Self::ApiVersionUnsupported
             | Self::SoftDeleted => ErrorClass::Waiting,
             Self::PolicyDenied { .. } | Self::InvalidRequest | Self::InvalidSize | Self::NameUnavailable => {
                 ErrorClass::Manifest

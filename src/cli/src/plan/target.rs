@@ -116,6 +116,7 @@ async fn think(
             workspace_location: place.text("/location"),
             workspace_id: place.text("/properties/workspaceId"),
             vm_sizes: None,
+            api_version: Some(place.client.version(resource.as_str(), azureml_api::ML_API_VERSION)),
         },
         observed,
         detail: None,

@@ -11,17 +11,23 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use azureml_api::fields::lookup;
-use azureml_api::{ML_API_VERSION, registry};
-use azureml_arm::{ArmClient, ArmError, Claim, OperationKind, Priority, ResourceId, provider_scope};
+use azureml_api::{ML_API_VERSION, ML_OLDEST_API_VERSION, ML_PROVIDER, registry};
+use azureml_arm::{ArmClient, ArmError, Claim, ErrorKind, OperationKind, Priority, ResourceId, Spoken, provider_scope};
 use azureml_planner::diff;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::PROVIDER;
 use crate::observe::live::is_absent;
 
+/// What is spoken with Azure Machine Learning.
+const SPOKEN: Spoken<'static> = Spoken {
+    provider: ML_PROVIDER,
+    types: &["workspaces", "workspaces/computes"],
+    oldest: ML_OLDEST_API_VERSION,
+    newest: ML_API_VERSION,
+};
 /// How often the workspace's own properties are read again.
 const WORKSPACE_PERIOD: Duration = Duration::from_secs(3600);
 /// Intervals after which an item that the list shows without its properties is read by itself.
@@ -202,6 +208,18 @@ impl Source {
 
     async fn read(&self, reader: &mut Reader) {
         let before = self.view();
+        let (mut view, mut changed) = self.look(&before, reader).await;
+        if view.trouble.as_ref().is_some_and(|error| error.kind == ErrorKind::ApiVersionUnsupported) {
+            match self.client().learn_version(&SPOKEN, self.client().budget().admit(self.claim()).await).await {
+                Ok(()) => (view, changed) = self.look(&before, reader).await,
+                Err(error) => view.trouble = Some(Arc::new(error)),
+            }
+        }
+        self.publish(before, view, changed, reader);
+    }
+
+    /// The list, and the workspace where it matters.
+    async fn look(&self, before: &View, reader: &mut Reader) -> (View, BTreeSet<String>) {
         let started = Instant::now();
         let result = self.list(reader).await;
         let mut view = before.clone();
@@ -222,7 +240,7 @@ impl Source {
         if old || vanished || !view.is_settled() || before.trouble.is_some() || view.trouble.is_some() {
             self.read_workspace(reader, &mut view).await;
         }
-        self.publish(before, view, changed, reader);
+        (view, changed)
     }
 
     async fn read_workspace(&self, reader: &mut Reader, view: &mut View) {
@@ -275,7 +293,7 @@ impl Source {
             provider_scope: self
                 .view()
                 .workspace_text("location")
-                .map(|region| provider_scope(PROVIDER, &diff::location(region))),
+                .map(|region| provider_scope(ML_PROVIDER, &diff::location(region))),
         }
     }
 

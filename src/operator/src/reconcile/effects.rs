@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use azureml_api::ML_API_VERSION;
 use azureml_api::condition::Reason;
 use azureml_api::status::Verb;
 use azureml_arm::{OperationStatus, OperationUrl, Permit, ResourceId};
@@ -98,6 +99,7 @@ impl Hands<'_> {
         let scratch = self.ctx.scratches.get(&look.object.key);
         Ok(Event::Seen(Box::new(Sight {
             view: source.view(),
+            api_version: Some(source.client().version(source.workspace().as_str(), ML_API_VERSION)),
             stale: source.staleness(),
             last_write: scratch.last_write_ended,
             attempt: scratch.attempt,

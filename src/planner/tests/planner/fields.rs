@@ -1,9 +1,10 @@
 //! Every row of the field table, from the manifest's side and from Azure's: set, changed, removed, drifted.
 
-use azureml_api::common::DriftPolicy;
+use azureml_api::common::{DriftPolicy, ManagementPolicy};
+use azureml_api::compute_cluster::TABLE;
 use azureml_api::condition::Reason;
-use azureml_api::fields::{Change, Compare, Field, lookup, remove, set};
-use azureml_planner::{Action, Plan};
+use azureml_api::fields::{Change, Compare, Field, FieldTable, lookup, remove, set};
+use azureml_planner::{Action, Input, Plan, Step};
 use serde_json::{Value, json};
 
 use crate::support::samples::{of, optional, plain_rows, write_only_rows};
@@ -200,4 +201,41 @@ fn rows_are_sound() {
             assert_eq!(without_principals(&b.1), field.to_wire(&b.0), "{}", field.manifest);
         }
     }
+}
+
+#[test]
+fn a_field_that_the_clouds_api_version_lacks_is_refused_by_name() {
+    static NEWER: [Field; 2] = [
+        Field { since: "2021-07-01", ..TABLE.fields[1] },
+        Field { manifest: "spec.description", since: "2025-12-01", ..TABLE.fields[0] },
+    ];
+    static TABLE_OF_NEWER: FieldTable =
+        FieldTable { kind: "ComputeCluster", compute_type: "AmlCompute", noun: "cluster", fields: &NEWER };
+    let plan_at = |case: &Case, version: Option<&str>| {
+        let mut case = case.clone();
+        case.facts.api_version = version.map(str::to_owned);
+        azureml_planner::plan(&Input { table: &TABLE_OF_NEWER, ..case.input() })
+    };
+    let described = |case: Case| case.edit("spec.description", json!("words"));
+    for (case, version, refused) in [
+        (described(new_object()), Some("2024-10-01"), true),
+        (described(new_object()), Some("2025-12-01"), false),
+        (described(new_object()), None, false),
+        (new_object(), Some("2024-10-01"), false),
+        (described(in_sync()), Some("2024-10-01"), true),
+        (in_sync(), Some("2024-10-01"), false),
+    ] {
+        let plan = plan_at(&case, version);
+        let told = match plan.steps.first() {
+            Some(Step::Refuse(Reason::FieldNotSupported, message)) => Some(message.as_str()),
+            _ => None,
+        };
+        assert_eq!(told.is_some(), refused, "{version:?} {plan:?}");
+        let words =
+            "api-version 2024-10-01 of Azure Machine Learning, which doesn't have spec.description (since 2025-12-01)";
+        assert!(told.is_none_or(|message| message.contains(words)), "{told:?}");
+    }
+    let mut observed = described(in_sync());
+    observed.policies.management_policy = ManagementPolicy::Observe;
+    assert_ne!(plan_at(&observed, Some("2024-10-01")).action, Action::Refuse);
 }

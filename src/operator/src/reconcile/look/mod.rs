@@ -191,6 +191,8 @@ pub struct Place {
 pub struct Sight {
     /// The shared view.
     pub view: View,
+    /// The api-version that the cloud is spoken to with; `None` for the newest one.
+    pub api_version: Option<String>,
     /// Why the view is too old, if it is.
     pub stale: Option<String>,
     /// When this object's last write ended.

@@ -56,12 +56,13 @@ impl Look {
 
     /// What the shared view says, and whether it counts.
     pub(super) fn seen(&mut self, sight: Sight) -> Effect {
-        let Sight { view, stale, last_write, attempt, answered } = sight;
+        let Sight { view, api_version, stale, last_write, attempt, answered } = sight;
         self.attempt = attempt;
         if answered.is_some() {
             self.status.last_handled_reconcile_at = answered;
         }
         self.facts.workspace_location = view.workspace_text("location").map(str::to_owned);
+        self.facts.api_version = api_version;
         self.facts.workspace_id = view.workspace_text("properties.workspaceId").map(str::to_owned);
         if let Some(trouble) = view.trouble.as_deref() {
             let problem = Problem::of_read(trouble);

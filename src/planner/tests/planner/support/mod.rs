@@ -73,7 +73,7 @@ pub fn new_object() -> Case {
         azure: None,
         operation: None,
         detail: None,
-        facts: Facts { workspace_location: Some("westeurope".into()), workspace_id: None, vm_sizes: None },
+        facts: Facts { workspace_location: Some("westeurope".into()), ..Facts::default() },
         policies: Policies::default(),
         approved: None,
         take_over_from: None,
