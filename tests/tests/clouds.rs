@@ -5,7 +5,7 @@ use std::process::Command;
 
 use azureml_tests::sim::demo;
 use azureml_tests::team::{Team, WORKSPACE, brisk, condition, laid};
-use azureml_tests::{EnvOptions, Environment, Result, RunDir, SimOptions, Until, binary, operator};
+use azureml_tests::{EnvOptions, Environment, Result, RunDir, SimOptions, SimRequest, Until, binary, operator};
 use serde_json::{Value, json};
 
 const NEWEST_HERE: &str = "2024-10-01";
@@ -36,8 +36,8 @@ async fn older(env: &Environment) -> Result<()> {
     assert_eq!(learning.count(), 1, "what the cloud offers is read once");
     let ours = format!("/workspaces/{}", demo::WORKSPACE);
     let asked: Vec<_> = all.iter().filter(|request| request.path.contains(&ours)).collect();
-    let (spoken, refused): (Vec<_>, Vec<_>) =
-        asked.iter().partition(|request| request.query.contains(&format!("api-version={NEWEST_HERE}")));
+    let (spoken, refused): (Vec<&SimRequest>, Vec<&SimRequest>) =
+        asked.into_iter().partition(|request| request.query.contains(&format!("api-version={NEWEST_HERE}")));
     assert!(refused.len() <= 3 && refused.iter().all(|request| request.status == 400), "{refused:?}");
     assert!(refused.iter().all(|request| !request.is_write()), "{refused:?}");
     let writes = spoken.iter().filter(|request| request.is_write() && request.is_about("gpu"));
