@@ -427,10 +427,9 @@ async fn certificates_that_cannot_be_used_say_why() {
     }
     let token_requests = case.env().sim.requests().await.unwrap().into_iter().filter(|r| r.path.ends_with("/token"));
     assert_eq!(token_requests.filter(|request| request.principal.as_deref() == Some(&case.client)).count(), 0);
-    let values = json!({
-        "AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": case.client, "AZURE_CLIENT_CERTIFICATE": mine.held,
-    });
-    case.secret("azure-sp", values);
+    // As the message says. (An apply takes no key away that came by stringData.)
+    let without = r#"{"data": {"AZURE_CLIENT_SECRET": null}}"#;
+    case.team.kubectl(&["patch", "secret", "azure-sp", "--type=merge", "-p", without]).unwrap();
     heals(&case).await;
     Holder {
         case,
