@@ -212,15 +212,19 @@ async fn no_write(case: Case<'_>) {
     refused_until_done(&case.writes("gpu").await[made.len()..], "DELETE 403", "DELETE 202");
 }
 
-/// Entra is away: what is known stands, and a token that still holds is used.
+/// Entra is away for good: what is known stands, and a token that still holds is used, also at a new interval.
 async fn outage(case: Case<'_>) {
     case.made("gpu", json!({})).await;
     let down = json!({"status": 503, "code": "ServiceUnavailable"});
     let matches = json!({"pathContains": "/oauth2/v2.0/token", "principal": case.client});
-    case.env().sim.fault(json!({"match": matches, "times": 3, "fault": down})).await.unwrap();
+    case.env().sim.fault(json!({"match": matches, "times": -1, "fault": down})).await.unwrap();
     case.edit("gpu", json!({"scale": {"maxNodes": 2}}));
     case.ready("gpu").await;
-    assert_eq!(case.writes("gpu").await, ["PUT 201", "PATCH 200"]);
+    case.workspace(json!({"observeInterval": "2s"}));
+    case.edit("gpu", json!({"scale": {"maxNodes": 3}}));
+    case.ready("gpu").await;
+    case.workspace_ready().await;
+    assert_eq!(case.writes("gpu").await, ["PUT 201", "PATCH 200", "PATCH 200"]);
 }
 
 /// A Secret in use isn't lost under those who need it, and says so; it goes with the last of them.
