@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 /// Executions of each target: its corpus, then mutations.
-const RUNS: usize = 4_000;
+const RUNS: usize = 1_500;
 
 #[test]
 fn what_others_write_is_read_as_promised() {

@@ -32,11 +32,11 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// A value equals itself, has words, and goes where its path says.
+/// A value equals itself, can be told, and goes where its path says.
 fn row(field: &'static Field, live: &Value) {
     let Some(value) = lookup(live, field.wire) else { return };
     assert!(diff::equal(field.compare, value, value));
-    assert!(!field.words(value).is_empty() || value.as_str() == Some(""), "{value}");
+    field.words(value);
     let mut moved = live.clone();
     remove(&mut moved, field.wire);
     assert_eq!(lookup(&moved, field.wire), None);

@@ -44,8 +44,11 @@ pub fn sound(error: &ArmError) {
         short(code, 0, 120);
         short(message, 0, 600);
     }
-    short(&error.advice(), 10, 4_000);
-    assert!(error.advice().ends_with('.'), "{}", error.advice());
+    let advice = error.advice();
+    short(&advice, 0, 4_000);
+    // Without advice the message has to say what to do.
+    let own_words = error.kind == ErrorKind::CredentialRejected && error.message.len() > 20;
+    assert!(advice.ends_with('.') || advice.is_empty() && own_words, "{error:?}: {advice}");
     short(&error.to_string(), 5, 1_000);
     assert!(error.correlation_id.as_ref().is_none_or(|id| id.chars().count() <= 80));
     assert!(error.retry_after.is_none_or(|wait| wait.as_secs() <= 3600));

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod certificates;
+pub mod credentials;
 pub mod documents;
 pub mod durations;
 pub mod errors;
@@ -12,6 +13,7 @@ pub mod manifests;
 pub mod mutate;
 pub mod objects;
 pub mod plans;
+pub mod refusals;
 pub mod settling;
 
 /// What is read of certificates: a private module of the ARM client that stands alone.

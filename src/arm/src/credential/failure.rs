@@ -23,7 +23,8 @@ pub(super) fn read(error: &AzureError, config: &CredentialConfig) -> ArmError {
 
 fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
     if let Some(refusal) = causes(error).find_map(|cause| cause.downcast_ref::<TokenRefusal>()) {
-        return ArmError { retry_after: refusal.retry_after, ..refused_by_entra(refusal) };
+        let failure = refused(refusal.status, &refusal.body, |text| config.strike_out(text));
+        return ArmError { retry_after: refusal.retry_after, ..failure };
     }
     let new = |kind, code: &str, message: &str| ArmError::new(kind, code, message, "token", Sent::NotSent);
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<CertificateError>()) {
@@ -58,26 +59,36 @@ fn classify(error: &AzureError, config: &CredentialConfig) -> ArmError {
     new(ErrorKind::CredentialRejected, code, &error.to_string())
 }
 
-/// `{"error": …, "error_description": "AADSTS…", "error_codes": [number]}`.
-fn refused_by_entra(refusal: &TokenRefusal) -> ArmError {
-    let Ok(body) = serde_json::from_slice::<Value>(&refusal.body) else {
+impl ArmError {
+    /// Reads Entra's answer to a request for a token that it refused:
+    /// `{"error": …, "error_description": "AADSTS…", "error_codes": [number]}`.
+    pub fn from_token_refusal(status: u16, body: &[u8]) -> Self {
+        refused(status, body, str::to_owned)
+    }
+}
+
+/// As [`ArmError::from_token_refusal`]. Secrets are struck out before anything is cut: half of one wouldn't be found.
+fn refused(status: u16, body: &[u8], strike_out: impl Fn(&str) -> String) -> ArmError {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
         // Not Entra's words: a proxy's, or another server's.
-        let kind = match kind_of(refusal.status) {
+        let kind = match kind_of(status) {
             ErrorKind::CredentialRejected => ErrorKind::BadAnswer,
             other => other,
         };
-        let message = "the token endpoint's answer is not JSON";
-        return with_status(kind, "TokenEndpointUnreadable", message, refusal.status);
+        return with_status(kind, "TokenEndpointUnreadable", "the token endpoint's answer is not JSON", status);
     };
-    let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let text = |name: &str| {
+        let text = body.get(name).and_then(Value::as_str)?;
+        Some(crate::error::clean(&strike_out(text))).filter(|text| !text.is_empty())
+    };
     let number = body.get("error_codes").and_then(|codes| codes.get(0)?.as_u64());
     let code = match (number, text("error")) {
         (Some(number), _) => format!("AADSTS{number}"),
-        (None, Some(code)) => crate::error::shorten(code, 80),
-        (None, None) => format!("Http{}", refusal.status),
+        (None, Some(code)) => crate::error::shorten(&code, 80),
+        (None, None) => format!("Http{status}"),
     };
-    let message = text("error_description").unwrap_or("the token endpoint gives no reason");
-    with_status(kind_of(refusal.status), &code, message, refusal.status)
+    let message = text("error_description").unwrap_or_else(|| "the token endpoint gives no reason".to_owned());
+    with_status(kind_of(status), &code, &message, status)
 }
 
 /// The identity endpoint of this machine, or of App Service.

@@ -110,6 +110,21 @@ async fn says_why_there_is_no_token_and_never_the_secret() {
             "Check tenant id",
         ),
         (
+            Reply::new(400, json!({"error": "bad\ns3cr3t-value", "error_description": "not s3cr3t-value"})),
+            ErrorKind::CredentialRejected,
+            "bad ***",
+            "not ***",
+            "Check tenant id",
+        ),
+        (
+            // Cut in the midst of the secret, were it not struck out before.
+            Reply::new(400, json!({"error": "long", "error_description": format!("{}s3cr3t-value", "x".repeat(594))})),
+            ErrorKind::CredentialRejected,
+            "long",
+            "x***",
+            "Check tenant id",
+        ),
+        (
             Reply::new(503, json!({"error": "temporarily_unavailable"})),
             ErrorKind::Server,
             "temporarily_unavailable",
@@ -177,7 +192,7 @@ async fn entra_is_left_in_peace_as_long_as_it_asks() {
     for status in [429, 503] {
         let busy = Reply::new(status, json!({"error": "busy"})).with("Retry-After", 40);
         let server = Server::start(replies(vec![busy, Reply::token("late")])).await;
-        let credential = credential(&server, secret("s"));
+        let credential = credential(&server, secret("hush"));
         let error = text(&credential).await.unwrap_err();
         assert_eq!(error.retry_after, Some(Duration::from_secs(40)));
         tokio::time::pause();
