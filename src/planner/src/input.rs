@@ -39,6 +39,8 @@ pub struct Input<'a> {
     pub take_over_from: Option<&'a str>,
     /// The time.
     pub now: Timestamp,
+    /// When what Azure has was asked for. A write's window has passed only for what was asked for after it.
+    pub seen_at: Timestamp,
     /// Since when this process has been looking. An intent of before may have been sent right up to then, so its window
     /// begins no earlier.
     pub running_since: Timestamp,

@@ -61,7 +61,7 @@ pub fn is_young(input: &Input<'_>, operation: &Operation) -> bool {
         Phase::Intended => operation.started_at.0.max(input.running_since),
         Phase::Running => operation.started_at.0,
     };
-    let passed = u64::try_from(input.now.as_second() - since.as_second()).unwrap_or(0);
+    let passed = u64::try_from(input.seen_at.as_second() - since.as_second()).unwrap_or(0);
     passed < input.consistency_window.as_secs()
 }
 
@@ -136,6 +136,10 @@ fn ended(
         } else {
             Judgement::Failed(failure.clone())
         };
+    }
+    if young && operation.verb != Verb::Create && operation.generation != input.owner.generation {
+        // What was written can't be told from what was there before by a manifest that was edited since.
+        return ongoing(operation, "waiting for Azure to show the change before this one");
     }
     let open: Vec<&FieldChange> = changes.iter().filter(|change| operation.fields.contains(&change.path)).collect();
     if open.is_empty() {

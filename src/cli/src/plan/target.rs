@@ -228,6 +228,7 @@ impl Question<'_> {
             approved: annotation(APPROVE_ANNOTATION),
             take_over_from: annotation(TAKE_OVER_ANNOTATION),
             now: Timestamp::now(),
+            seen_at: Timestamp::now(),
             running_since: Timestamp::UNIX_EPOCH,
             consistency_window: CONSISTENCY_WINDOW,
         }

@@ -238,6 +238,8 @@ pub struct Look {
     pub detail: Option<OperationDetail>,
     /// What Azure has.
     pub observed: Observed,
+    /// When that was asked for.
+    pub seen_at: Timestamp,
     /// What is to be done.
     pub plan: Option<Plan>,
     /// The failure that the next try waits out.
@@ -288,6 +290,7 @@ impl Look {
             hashes: BTreeMap::new(),
             detail: None,
             observed: Observed::Unknown,
+            seen_at: now.time,
             plan: None,
             attempt: None,
         })
@@ -304,7 +307,10 @@ impl Look {
 
     /// What is to happen next, now that this has happened.
     pub fn on(&mut self, event: Event, now: Moment) -> Effect {
-        self.now = now;
+        let asked_at = std::mem::replace(&mut self.now, now).time;
+        if matches!(event, Event::Read(_) | Event::Proven(_) | Event::Fresh(..)) {
+            self.seen_at = asked_at;
+        }
         match event {
             Event::Hindered(problem) => self.hindered(problem),
             Event::Resolved(place) => self.resolved(place),
@@ -384,6 +390,7 @@ impl Look {
             approved: self.object.annotation(azureml_api::APPROVE_ANNOTATION),
             take_over_from: self.object.annotation(azureml_api::TAKE_OVER_ANNOTATION),
             now: self.now.time,
+            seen_at: self.seen_at,
             running_since: self.rules.running_since,
             consistency_window: self.rules.consistency_window,
         }

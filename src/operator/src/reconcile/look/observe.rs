@@ -81,6 +81,8 @@ impl Look {
             if self.lives_elsewhere() {
                 return Effect::ReadElsewhere;
             }
+            let age = view.started.map(|started| self.now.instant.saturating_duration_since(started));
+            self.seen_at = self.now.time.saturating_sub(age.unwrap_or_default()).unwrap_or(self.now.time);
             self.observed = live::from_view(&view, self.object.azure_name(), last_write, self.interval);
         }
         self.planned(Closer::Wanted)

@@ -5,8 +5,9 @@ use std::time::Duration;
 use azureml_api::condition::Reason;
 use azureml_api::status::Verb;
 use azureml_arm::{ArmError, ErrorClass, ErrorKind};
+use azureml_planner::diff::FieldChange;
 use azureml_planner::plan::{Action, Plan, Step};
-use azureml_planner::{Lifecycle, Observed};
+use azureml_planner::{Lifecycle, Observed, operation};
 
 use super::{Effect, Look, Next};
 use crate::apply::{self, Outcome};
@@ -48,16 +49,16 @@ impl Look {
 
     /// The plan is made once more on what Azure has right now; only if that still writes, it is written.
     pub(super) fn write_on(&mut self, fresh: Observed, rival: Option<Key>) -> Effect {
-        let before = self.first_step().and_then(apply::verb);
         self.observed = fresh;
-        self.plan = Some(self.made_plan());
+        let plan = self.made_plan();
+        let confirmed = self.plan.as_ref().is_some_and(|before| confirms(before, &plan));
+        self.plan = Some(plan);
         if self.action() == Some(Action::Release) {
             return Effect::Release;
         }
         self.remember();
-        let verb = self.first_step().and_then(apply::verb).filter(|_| self.may_write());
-        let is_delete = |verb: Verb| verb == Verb::Delete;
-        let Some(verb) = verb.filter(|verb| Some(is_delete(*verb)) == before.map(is_delete)) else {
+        let verb = self.first_step().and_then(apply::verb).filter(|_| self.may_write() && confirmed);
+        let Some(verb) = verb else {
             return self.look_again();
         };
         if self.lifecycle() == Lifecycle::Wanted
@@ -67,6 +68,10 @@ impl Look {
         }
         let intent = self.plan.as_ref().map(|plan| apply::intent(&self.input(), plan, verb, &self.hashes));
         self.status.operation = intent;
+        // From here on a difference may be our own write's doing, even to a manifest that Azure was equal to before.
+        if let Some(applied) = &mut self.status.applied {
+            applied.manifest = None;
+        }
         Effect::RecordIntent
     }
 
@@ -77,7 +82,15 @@ impl Look {
         self.report(Some(problem), next)
     }
 
+    /// The intent is on record. Whoever reads it counts the window from when it was decided on, so a write that would
+    /// leave later isn't sent.
     pub(super) fn send(&mut self) -> Effect {
+        let decided = self.status.operation.as_ref().map(|intent| operation::age(intent, self.now.time));
+        if decided.is_some_and(|age| age > self.rules.consistency_window.as_secs()) {
+            let problem =
+                Problem::blocked(Reason::Verifying, "the write was held up too long to be sent; it is planned anew");
+            return self.report(Some(problem), Next::After(self.interval));
+        }
         match self.first_step().and_then(|step| Some((apply::verb(step)?, step.clone()))) {
             Some((verb, step)) => Effect::Send { verb, step },
             None => self.report(None, self.next()),
@@ -144,6 +157,18 @@ impl Look {
         self.attempt = Some(attempt);
         Next::After(wait)
     }
+}
+
+/// Whether the read right before a write shows what the list showed. Either may be behind the other: what only one of them
+/// calls for may be done already.
+fn confirms(listed: &Plan, read: &Plan) -> bool {
+    let verb = |plan: &Plan| plan.steps.first().and_then(apply::verb);
+    let same_sort = match (verb(listed), verb(read)) {
+        (Some(Verb::Put | Verb::Patch), Some(Verb::Put | Verb::Patch)) => true,
+        (listed, read) => listed == read,
+    };
+    let known = |change: &FieldChange| listed.changes.iter().any(|it| it.path == change.path && it.to == change.to);
+    same_sort && read.changes.iter().all(known)
 }
 
 fn accepted(verb: Verb) -> (Reason, &'static str) {

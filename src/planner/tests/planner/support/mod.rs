@@ -198,6 +198,7 @@ impl Case {
             approved: self.approved.as_deref(),
             take_over_from: self.take_over_from.as_deref(),
             now: Timestamp::from_second(NOW).unwrap(),
+            seen_at: Timestamp::from_second(NOW).unwrap(),
             running_since: Timestamp::UNIX_EPOCH,
             consistency_window: Duration::from_secs(WINDOW),
         }

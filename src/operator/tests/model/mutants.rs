@@ -1,0 +1,26 @@
+//! Broken variants of the operator, each of which the model has to find out.
+
+/// How the operator is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// It isn't.
+    None,
+    /// It doesn't wait for the consistency window.
+    NoWindow,
+    /// It writes to Azure without the intent on record.
+    NoIntent,
+    /// The first "not found" lets the finalizer go.
+    ReleaseOnAbsent,
+    /// Status and finalizers are written whatever the resourceVersion.
+    NoConflicts,
+    /// A write whose answer is lost counts as refused.
+    UncertainIsRefused,
+    /// It writes on what the list shows, without a read.
+    NoFreshRead,
+    /// It takes everything for its own.
+    EverybodysIsOurs,
+    /// It writes though it is paused or only observes.
+    PausedOrNot,
+    /// It takes every operation for one that goes on.
+    OperationsNeverEnd,
+}
