@@ -116,6 +116,10 @@ pub struct Operation {
     pub started_at: Time,
     /// The generation of the manifest that is written.
     pub generation: i64,
+    /// Hash of what the manifest said of the paths that the write changes: an edit of one of them makes Azure's answers
+    /// of before this write look like answers to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
     /// The manifest paths that the write changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]

@@ -14,9 +14,9 @@ use azureml_arm::{
     Admission, ArmClient, ArmError, Budget, Claim, OperationKind, Permit, Priority, ResourceId, Response, Sent,
     provider_scope,
 };
-use azureml_planner::Input;
 use azureml_planner::diff::{self, managed, managed_tags};
 use azureml_planner::plan::{Body, Plan, Step};
+use azureml_planner::{Input, operation};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -126,7 +126,7 @@ pub fn woken(text: &str) -> Option<Key> {
 /// The operation that a step begins.
 pub fn intent(input: &Input<'_>, plan: &Plan, verb: Verb, hashes: &BTreeMap<String, String>) -> Operation {
     let tags = || managed_tags(input).into_iter().map(|key| format!("spec.tags[{key}]"));
-    let fields = match verb {
+    let fields: Vec<String> = match verb {
         Verb::Create => managed(input).into_iter().filter(|path| path != "spec.tags").chain(tags()).collect(),
         Verb::Put | Verb::Patch => plan.changes.iter().map(|change| change.path.clone()).collect(),
         Verb::Delete => Vec::new(),
@@ -138,6 +138,7 @@ pub fn intent(input: &Input<'_>, plan: &Plan, verb: Verb, hashes: &BTreeMap<Stri
         id: input.id.to_owned(),
         started_at: whole_second(input.now),
         generation: input.owner.generation,
+        written: Some(operation::written(input.manifest, &fields)),
         fields,
         hashes: if matches!(verb, Verb::Create | Verb::Put) { hashes.clone() } else { BTreeMap::new() },
     }

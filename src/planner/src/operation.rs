@@ -1,13 +1,14 @@
 //! Whether a write that was begun has ended, and how.
 
 use azureml_api::condition::Reason;
-use azureml_api::fields::Change;
+use azureml_api::fields::{Change, lookup};
 use azureml_api::status::{Operation, Phase, Verb};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::diff::{FieldChange, Presence};
 use crate::input::{Failure, Input, Observed, OperationDetail};
+use crate::ownership::short_hash;
 
 /// What has become of a write.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +64,16 @@ pub fn is_young(input: &Input<'_>, operation: &Operation) -> bool {
     };
     let passed = u64::try_from(input.seen_at.as_second() - since.as_second()).unwrap_or(0);
     passed < input.consistency_window.as_secs()
+}
+
+/// Hash of what a manifest says in these paths.
+pub fn written(manifest: &Value, fields: &[String]) -> String {
+    let value = |path: &String| match path.split_once('[') {
+        Some((row, key)) => lookup(manifest, row).and_then(|tags| tags.get(key.trim_end_matches(']'))),
+        None => lookup(manifest, path),
+    };
+    let values: Vec<_> = fields.iter().map(|path| (path, value(path))).collect();
+    short_hash(format!("{values:?}").as_bytes())
 }
 
 /// Whole seconds since the write was intended or, once Azure has accepted it, accepted.
@@ -137,8 +148,9 @@ fn ended(
             Judgement::Failed(failure.clone())
         };
     }
-    if young && operation.verb != Verb::Create && operation.generation != input.owner.generation {
-        // What was written can't be told from what was there before by a manifest that was edited since.
+    let edited = operation.written.as_ref().is_some_and(|hash| *hash != written(input.manifest, &operation.fields));
+    if young && edited && operation.verb != Verb::Create {
+        // The manifest may say again what was there before the write: that Azure shows it says nothing.
         return ongoing(operation, "waiting for Azure to show the change before this one");
     }
     let open: Vec<&FieldChange> = changes.iter().filter(|change| operation.fields.contains(&change.path)).collect();

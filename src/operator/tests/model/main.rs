@@ -52,6 +52,7 @@ fn wide_setups() -> Vec<Setup> {
     let unsure = &[Fault::LoseAnswer, Fault::FailRead];
     vec![
         Setup { name: "unsure and deleted", people: &[Deed::Delete], deeds: 1, trouble: unsure, faults: 2, ..PLAIN },
+        Setup { name: "taken by another", people: PEOPLE, deeds: 1, trouble: TAKEN, faults: 2, ..PLAIN },
         Setup { name: "two deeds", people: PEOPLE, deeds: 2, ..PLAIN },
         Setup { name: "a deed and a trouble", people: PEOPLE, deeds: 1, trouble: TROUBLE, faults: 1, ..PLAIN },
         Setup { name: "two troubles", trouble: TROUBLE, faults: 2, ..PLAIN },
@@ -64,13 +65,15 @@ fn wide_setups() -> Vec<Setup> {
 fn mutants() -> Vec<(Mutant, Setup)> {
     let trouble = |trouble| Setup { name: "trouble", trouble, faults: 1, ..PLAIN };
     let two = Setup { name: "two replicas", replicas: 2, ..PLAIN };
+    let edit = &[Deed::Edit(SCALED)];
+    let taken = Setup { name: "taken", people: edit, deeds: 1, trouble: TAKEN, faults: 2, ..PLAIN };
     vec![
         (Mutant::NoWindow, trouble(&[Fault::LoseAnswer])),
         (Mutant::NoIntent, trouble(&[Fault::Crash])),
         (Mutant::ReleaseOnAbsent, Setup { name: "people", people: &[Deed::Delete], deeds: 1, ..PLAIN }),
-        (Mutant::NoConflicts, two.clone()),
+        (Mutant::NoConflicts, two),
         (Mutant::UncertainIsRefused, trouble(&[Fault::LoseAnswer])),
-        (Mutant::NoFreshRead, two),
+        (Mutant::NoFreshRead, taken),
         (Mutant::EverybodysIsOurs, Setup { name: "another's", occupied: true, ..PLAIN }),
         (Mutant::PausedOrNot, Setup { name: "paused", start: PAUSED, ..PLAIN }),
         (Mutant::OperationsNeverEnd, trouble(GONE)),
@@ -94,6 +97,7 @@ const OBSERVED: Manifest = Manifest { care: Care::Observe, ..Manifest::FIRST };
 const REPORT: Manifest = Manifest { care: Care::ReportDrift, ..Manifest::FIRST };
 const SCALED_REPORT: Manifest = Manifest { nodes: 8, ..REPORT };
 const OCCUPY: &[Fault] = &[Fault::Occupy];
+const TAKEN: &[Fault] = &[Fault::DeleteByHand, Fault::Occupy];
 const GONE: &[Fault] = &[Fault::DeleteByHand];
 const PEOPLE: &[Deed] = &[Deed::Edit(SCALED), Deed::Edit(TAGGED), Deed::Delete];
 const TROUBLE: &[Fault] = &[

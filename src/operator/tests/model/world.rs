@@ -145,22 +145,21 @@ impl Checked {
     /// What can always happen, whatever people do and whatever goes wrong.
     pub fn fair_steps(&self, world: &World, steps: &mut Vec<Happening>) {
         for (p, process) in world.processes.iter().enumerate() {
-            let Some(process) = process else { continue };
-            if !process.is_current {
-                steps.push(Happening::Watch(p));
-            }
-            if !process.leads {
-                continue;
-            }
-            // Who has lost the lease ends the look that it is in, and begins no other: it notices before the lease runs out.
-            let deposed = world.processes[p + 1..].iter().flatten().any(|other| other.leads);
+            let Some(process) = process.as_ref().filter(|process| process.leads) else { continue };
             match process.look {
-                None if deposed => {}
                 None => steps.push(Happening::Begin(p)),
                 Some(_) if world.is_waiting(p) => {}
                 Some(_) => steps.push(Happening::GoOn(p)),
             }
-            if !deposed && process.snapshot != Some(Snapshot { is_old: false, shows: world.azure.listed() }) {
+            // Who has lost the lease ends the look that it is in, and begins no other: it notices before the lease runs
+            // out.
+            if world.is_deposed(p) {
+                continue;
+            }
+            if !process.is_current {
+                steps.push(Happening::Watch(p));
+            }
+            if process.snapshot != Some(Snapshot { is_old: false, shows: world.azure.listed() }) {
                 steps.push(Happening::List(p));
             }
             if process.failed.is_some_and(|(_, over)| !over) {
@@ -169,7 +168,10 @@ impl Checked {
         }
         steps.extend((0..world.azure.on_the_way.len()).map(Happening::Arrive));
         steps.extend([Happening::Work, Happening::ListCatchesUp, Happening::ReadCatchesUp, Happening::Pass]);
-        if let [Some(_), Some(second)] = &world.processes[..] {
+        // A first process between two looks has nothing to be behind with: then it is as if it had ended.
+        if let [Some(first), Some(second)] = &world.processes[..]
+            && (second.leads || first.look.is_some())
+        {
             steps.push(if second.leads { Happening::Exit } else { Happening::TakeOver });
         }
     }
@@ -216,6 +218,9 @@ impl Checked {
             Happening::Exit => world.end(0),
             Happening::People(deed) => self.people(&mut world, deed)?,
             Happening::Trouble(fault, which) => self.trouble(&mut world, fault, which)?,
+        }
+        if world.is_deposed(0) && world.processes[0].as_ref().is_some_and(|first| first.look.is_none()) {
+            world.end(0);
         }
         (world != *before).then_some(world)
     }
@@ -455,6 +460,11 @@ fn process(leads: bool) -> Process {
 impl World {
     fn process(&mut self, p: usize) -> &mut Process {
         self.processes[p].as_mut().unwrap()
+    }
+
+    /// Whether another process leads by now.
+    fn is_deposed(&self, p: usize) -> bool {
+        self.processes[p + 1..].iter().flatten().any(|other| other.leads)
     }
 
     /// Whether a process waits for the answer to a write.

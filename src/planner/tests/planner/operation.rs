@@ -221,6 +221,20 @@ fn only_the_writes_own_fields_are_waited_for() {
 }
 
 #[test]
+fn an_edit_taken_back_is_not_told_by_azures_answers_of_before() {
+    let rows = [(MAX, 5, Ongoing(Updating)), (MAX, 60, Done), ("spec.tags[a]", 5, Done)];
+    for (edited, age, expected) in rows {
+        let mut case = case(write(Patch, Running, age, &[MAX]), Shows::As("Succeeded"), Url::NotAsked);
+        let asked = case.clone().edit(edited, json!(99)).manifest;
+        let operation = case.operation.as_mut().unwrap();
+        operation.written = Some(azureml_planner::operation::written(&asked, &operation.fields));
+        let changes = diff::diff(&case.input(), case.live());
+        let judgement = judge(&case.input(), case.operation.as_ref().unwrap(), &changes);
+        assert_eq!(short(&judgement), expected, "{edited} {age} s");
+    }
+}
+
+#[test]
 fn a_new_creation_is_not_judged_by_the_resource_before_it() {
     let stale = |seconds, created: &str| {
         let case = case(write(Create, Running, seconds, &[MAX]), Shows::Broken, Url::NotAsked)

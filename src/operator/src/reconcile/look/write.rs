@@ -47,20 +47,18 @@ impl Look {
         }
     }
 
-    /// The plan is made once more on what Azure has right now; only if that still writes, it is written.
+    /// The plan is made once more on what Azure has right now; only if that writes the same, it is written. If not, one of
+    /// the two is behind the other: nothing is concluded from either until the next list.
     pub(super) fn write_on(&mut self, fresh: Observed, rival: Option<Key>) -> Effect {
-        self.observed = fresh;
+        let listed = self.plan.take();
+        let seen = std::mem::replace(&mut self.observed, fresh);
         let plan = self.made_plan();
-        let confirmed = self.plan.as_ref().is_some_and(|before| confirms(before, &plan));
-        self.plan = Some(plan);
-        if self.action() == Some(Action::Release) {
-            return Effect::Release;
-        }
-        self.remember();
-        let verb = self.first_step().and_then(apply::verb).filter(|_| self.may_write() && confirmed);
-        let Some(verb) = verb else {
+        let Some(verb) = listed.as_ref().and_then(|listed| confirmed(listed, &plan)) else {
+            (self.plan, self.observed) = (listed, seen);
             return self.look_again();
         };
+        self.plan = Some(plan);
+        self.remember();
         if self.lifecycle() == Lifecycle::Wanted
             && let Some(problem) = self.claimed_by(rival.as_ref(), &self.id)
         {
@@ -159,16 +157,17 @@ impl Look {
     }
 }
 
-/// Whether the read right before a write shows what the list showed. Either may be behind the other: what only one of them
-/// calls for may be done already.
-fn confirms(listed: &Plan, read: &Plan) -> bool {
+/// The write of the read right before it, where the list showed the need for it too. Either may be behind the other: what
+/// only one of them calls for may be done already.
+fn confirmed(listed: &Plan, read: &Plan) -> Option<Verb> {
     let verb = |plan: &Plan| plan.steps.first().and_then(apply::verb);
     let same_sort = match (verb(listed), verb(read)) {
         (Some(Verb::Put | Verb::Patch), Some(Verb::Put | Verb::Patch)) => true,
         (listed, read) => listed == read,
     };
     let known = |change: &FieldChange| listed.changes.iter().any(|it| it.path == change.path && it.to == change.to);
-    same_sort && read.changes.iter().all(known)
+    let agreed = same_sort && read.hold.is_none() && read.changes.iter().all(known);
+    verb(read).filter(|_| agreed)
 }
 
 fn accepted(verb: Verb) -> (Reason, &'static str) {

@@ -165,6 +165,7 @@ pub fn at(second: i64) -> Time {
 /// A write that was intended `age` seconds ago and carries the fields.
 pub fn write(verb: Verb, phase: Phase, age: i64, fields: &[&str]) -> Operation {
     Operation {
+        written: None,
         verb,
         phase,
         url: (phase == Phase::Running).then(|| "https://management.azure.com/op?s=1".to_owned()),
