@@ -18,11 +18,16 @@ pub const OWNER_ID: &str = "model";
 pub type Id = u32;
 
 /// Numbers things by what they look like.
-pub struct Interner<T>(Mutex<(HashMap<String, Id>, Vec<Arc<T>>)>);
+pub struct Interner<T>(Mutex<Numbered<T>>);
+
+struct Numbered<T> {
+    ids: HashMap<String, Id>,
+    things: Vec<Arc<T>>,
+}
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self(Mutex::new((HashMap::new(), Vec::new())))
+        Self(Mutex::new(Numbered { ids: HashMap::new(), things: Vec::new() }))
     }
 }
 
@@ -30,7 +35,7 @@ impl<T> Interner<T> {
     /// The number of a thing that looks like `text`.
     pub fn put(&self, text: String, thing: impl FnOnce() -> T) -> Id {
         let mut inner = self.0.lock().unwrap();
-        let (ids, things) = &mut *inner;
+        let Numbered { ids, things } = &mut *inner;
         *ids.entry(text).or_insert_with(|| {
             things.push(Arc::new(thing()));
             Id::try_from(things.len() - 1).unwrap()
@@ -39,7 +44,7 @@ impl<T> Interner<T> {
 
     /// The thing of a number.
     pub fn get(&self, id: Id) -> Arc<T> {
-        self.0.lock().unwrap().1[id as usize].clone()
+        self.0.lock().unwrap().things[id as usize].clone()
     }
 }
 

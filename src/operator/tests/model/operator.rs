@@ -285,6 +285,7 @@ impl Minds {
                 started: Some(started),
                 trouble: None,
             },
+            api_version: Some(azureml_api::ML_API_VERSION.to_owned()),
             stale: None,
             last_write: Some(write),
             attempt: beginning.failed.map(|(attempt, over)| Attempt {

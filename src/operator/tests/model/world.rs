@@ -442,7 +442,7 @@ fn release(world: &mut World, p: usize, writable: bool) {
     if kept && object.manifest.care != Care::Observe {
         world.broken = Some("the finalizer goes only when the resource has gone");
     }
-    world.object = object.deleting.then_some(None).unwrap_or(Some(Stored { finalizer: false, ..object }));
+    world.object = (!object.deleting).then_some(Stored { finalizer: false, ..object });
     world.all_are_behind();
 }
 
