@@ -85,6 +85,8 @@ impl Look {
     pub(super) fn send(&mut self) -> Effect {
         let decided = self.status.operation.as_ref().map(|intent| operation::age(intent, self.now.time));
         if decided.is_some_and(|age| age > self.rules.consistency_window.as_secs()) {
+            // Nothing was sent, and nobody knows that better.
+            self.status.operation = None;
             let problem =
                 Problem::blocked(Reason::Verifying, "the write was held up too long to be sent; it is planned anew");
             return self.report(Some(problem), Next::After(self.interval));
