@@ -38,15 +38,12 @@ pub fn plan(input: &Input<'_>) -> Plan {
     plan
 }
 
-/// A creation or an update under way may be cut short by a delete once Azure shows the resource and whose it is; a
-/// delete is let run.
+/// A creation or an update under way may be cut short by a delete once Azure shows the resource as ours; a delete is let
+/// run. Nobody's or another's may be what was there before our write.
 fn may_delete_now(input: &Input<'_>) -> bool {
     let Observed::Present { live, .. } = &input.observed else { return false };
-    let operation = input.memory.operation;
-    if operation.is_some_and(|operation| operation.verb == Verb::Create) {
-        return ownership(input.owner, input.id, written(input.memory), live) != Ownership::Nobodys;
-    }
-    operation.is_none_or(|operation| operation.verb != Verb::Delete)
+    let deletes = input.memory.operation.is_some_and(|operation| operation.verb == Verb::Delete);
+    !deletes && ownership(input.owner, input.id, written(input.memory), live) == Ownership::Ours
 }
 
 fn without_operation(input: &Input<'_>) -> Plan {
