@@ -2,7 +2,7 @@
 
 use azureml_api::condition::Reason;
 use azureml_api::fields::{Change, lookup};
-use azureml_api::status::{Operation, Phase, Verb};
+use azureml_api::status::{AzureStatus, Operation, Phase, Verb};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -123,8 +123,8 @@ fn delete_still_there(input: &Input<'_>, operation: &Operation, live: &Value, yo
 }
 
 /// Whether Azure shows another resource than the one whose creation it has accepted: old data of the one before it.
-fn is_another(input: &Input<'_>, live: &Value) -> bool {
-    let accepted = input.memory.azure.and_then(|azure| azure.created_on.as_deref());
+pub fn is_another(azure: Option<&AzureStatus>, live: &Value) -> bool {
+    let accepted = azure.and_then(|azure| azure.created_on.as_deref());
     accepted.is_some() && accepted != live.pointer("/properties/createdOn").and_then(Value::as_str)
 }
 
@@ -137,7 +137,7 @@ fn ended(
     failure: Option<&Failure>,
     young: bool,
 ) -> Judgement {
-    if young && operation.verb == Verb::Create && is_another(input, live) {
+    if young && operation.verb == Verb::Create && is_another(input.memory.azure, live) {
         return ongoing(operation, "Azure still shows the one of before");
     }
     if let Some(failure) = failure {

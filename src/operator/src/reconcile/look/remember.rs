@@ -3,7 +3,8 @@
 use azureml_api::condition::whole_second;
 use azureml_api::status::{Operation, Origin, Phase, Verb};
 use azureml_arm::Response;
-use azureml_planner::{Input, Memory, Observed};
+use azureml_planner::{Input, Memory, Observed, operation};
+use serde_json::Value;
 
 use super::Look;
 use crate::report::status;
@@ -15,7 +16,10 @@ impl Look {
         let mut remembered = self.status.clone();
         let creating = remembered.operation.as_ref().is_some_and(|operation| operation.verb == Verb::Create);
         status::conclude(&mut remembered, &Input { memory: Memory::default(), ..self.input() }, plan);
-        if let Some(live) = status::shown(&self.observed, Some(plan)) {
+        // While our creation is awaited, what was there before it isn't taken for it.
+        let awaited = remembered.operation.as_ref().is_some_and(|operation| operation.verb == Verb::Create);
+        let earlier = |live: &Value| awaited && operation::is_another(remembered.azure.as_ref(), live);
+        if let Some(live) = status::shown(&self.observed, Some(plan)).filter(|live| !earlier(live)) {
             let workspace_id = self.facts.workspace_id.as_deref();
             let before = remembered.azure.as_ref();
             let mut azure = status::azure(before, &self.id, workspace_id, self.kind.table, live, self.now.time);
