@@ -181,10 +181,7 @@ func TestClusters(t *testing.T) {
 
 	t.Run("deleting what isn't there is done at once", func(t *testing.T) {
 		t.Parallel()
-		client := azure.writer(t).NewComputeClient()
-		poller, err := client.BeginDelete(background(t), group, workspace, "never-was", ml.UnderlyingResourceActionDelete, nil)
-		must(t, err)
-		ended(t, poller)
+		remove(t, azure.writer(t).NewComputeClient(), "never-was")
 	})
 
 	t.Run("a cluster is detached", func(t *testing.T) {

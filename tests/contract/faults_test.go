@@ -263,9 +263,7 @@ func TestThrottling(t *testing.T) {
 		watch := &verbs{}
 		client := azure.clients(t, azure.secretOf(t, hurried, secret), watch).NewComputeClient()
 		for range 50 {
-			poller, err := client.BeginDelete(background(t), group, workspace, "never-was", ml.UnderlyingResourceActionDelete, nil)
-			must(t, err)
-			ended(t, poller)
+			remove(t, client, "never-was")
 			if len(watch.waits) > 0 {
 				break
 			}

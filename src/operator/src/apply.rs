@@ -58,15 +58,8 @@ pub fn admit(
     verb: Verb,
     priority: Priority,
 ) -> Result<Permit, Duration> {
-    let claim = Claim {
-        principal: client.principal_key().to_owned(),
-        subscription: id.subscription().to_owned(),
-        kind: if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write },
-        lane: id.parent().map(|workspace| workspace.key().to_owned()).unwrap_or_default(),
-        key: wake_key(key, WRITE),
-        priority,
-        provider_scope: Some(provider_scope(ML_PROVIDER, &diff::location(region))),
-    };
+    let kind = if verb == Verb::Delete { OperationKind::Delete } else { OperationKind::Write };
+    let claim = Claim { key: wake_key(key, WRITE), kind, ..claim(client, id, region, key, priority) };
     granted(client.budget().try_admit(&claim))
 }
 
@@ -78,13 +71,14 @@ pub fn admit_read(
     key: &Key,
     priority: Priority,
 ) -> Result<Permit, Duration> {
-    let claim = Claim {
-        key: wake_key(key, READ),
-        priority,
-        provider_scope: Some(provider_scope(ML_PROVIDER, &diff::location(region))),
-        ..live::read_claim(client, id, key)
-    };
+    let claim = Claim { key: wake_key(key, READ), ..claim(client, id, region, key, priority) };
     granted(client.budget().try_admit(&claim))
+}
+
+/// A claim for a read that the provider's limit binds, too.
+fn claim(client: &ArmClient, id: &ResourceId, region: &str, key: &Key, priority: Priority) -> Claim {
+    let provider_scope = Some(provider_scope(ML_PROVIDER, &diff::location(region)));
+    Claim { priority, provider_scope, ..live::read_claim(client, id, key) }
 }
 
 /// Keeps the turn to write while the one to read isn't there yet.

@@ -67,6 +67,17 @@ impl Object {
         self.raw.data.get("status").unwrap_or(&Value::Null)
     }
 
+    /// `status` as its kind has it; the default of one that has none yet.
+    ///
+    /// # Errors
+    /// When it doesn't have that shape.
+    pub fn status_as<'a, T: Default + Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        match self.status() {
+            Value::Null => Ok(T::default()),
+            status => T::deserialize(status),
+        }
+    }
+
     /// `status.conditions`; none where they can't be read.
     pub fn conditions(&self) -> Vec<Condition> {
         let conditions = self.status().get("conditions").cloned();

@@ -18,6 +18,16 @@ pub const FIELD_MANAGER: &str = "azureml-operator";
 /// How many edits in a row the outcome of a write to Azure outwaits.
 const EDITS_OUTWAITED: u32 = 10;
 
+/// Parameters of a whole write of ours.
+pub fn post_as_us() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+/// Parameters of a patch of ours.
+fn patch_as_us() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
 /// Puts our finalizer on an object. Returns the object as it is then.
 ///
 /// # Errors
@@ -49,8 +59,7 @@ fn finalizers_patch(object: &DynamicObject, change: impl FnOnce(&mut Vec<String>
 }
 
 async fn patch_metadata(ctx: &Context, object: &Object, patch: &Value) -> Result<DynamicObject, kube::Error> {
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api(&ctx.client, &object.key).patch(&object.key.name, &parameters, &Patch::Merge(patch)).await
+    api(&ctx.client, &object.key).patch(&object.key.name, &patch_as_us(), &Patch::Merge(patch)).await
 }
 
 /// Writes the outcome of a write to Azure. It must not be lost to an edit of the manifest that came between the intent and
@@ -95,8 +104,7 @@ pub async fn write_status(ctx: &Context, object: &Arc<Object>, status: &Value) -
         },
         data: json!({"status": status}),
     };
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    let written = api(&ctx.client, &object.key).replace_status(&object.key.name, &parameters, &body).await?;
+    let written = api(&ctx.client, &object.key).replace_status(&object.key.name, &post_as_us(), &body).await?;
     ctx.metrics.wrote_status(object.key.kind);
     Ok(keep(ctx, object, written))
 }
@@ -125,8 +133,7 @@ pub async fn hold_secret(ctx: &Context, secret: &Secret, hold: bool) -> Result<(
     }
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": secret.resource_version()}});
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &secret.namespace().unwrap_or_default());
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_metadata(&secret.name_any(), &parameters, &Patch::Merge(&patch)).await {
+    match api.patch_metadata(&secret.name_any(), &patch_as_us(), &Patch::Merge(&patch)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         Err(error) => Err(error),

@@ -11,14 +11,17 @@ use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::kubernetes::FIELD_MANAGER;
+use crate::kubernetes::post_as_us;
+
+/// Holds a lease that was let go.
+const NOBODY: &str = "";
 
 /// How the lease is used.
 #[derive(Clone, Debug)]
@@ -166,7 +169,7 @@ impl Leadership {
             }
         }
         // Nobody has to wait for it to run out. One that isn't let go runs out by itself.
-        let wish = written(election, Some(&lease), Some(String::new()));
+        let wish = written(election, Some(&lease), NOBODY);
         let wait = tokio::time::timeout(election.period(), replace(&api, election, wish)).await;
         if !matches!(wait, Ok(Ok(_))) {
             tracing::warn!(lease = election.name, "the lease couldn't be let go; it runs out by itself");
@@ -201,8 +204,7 @@ enum Attempt {
 
 async fn attempt(api: &Api<Lease>, election: &Election, seen: &mut Seen) -> Result<Attempt, kube::Error> {
     let Some(lease) = api.get_opt(&election.name).await? else {
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let made = api.create(&parameters, &written(election, None, None)).await?;
+        let made = api.create(&post_as_us(), &written(election, None, &election.identity)).await?;
         return Ok(Attempt::Got(Box::new(made)));
     };
     let since = seen.since(lease.metadata.resource_version.as_deref().unwrap_or_default());
@@ -210,7 +212,7 @@ async fn attempt(api: &Api<Lease>, election: &Election, seen: &mut Seen) -> Resu
         // Ours already: the answer to our own write was lost.
         Some(holder) if holder != election.identity => Ok(Attempt::Held(holder.to_owned())),
         Some(_) | None => {
-            let wish = written(election, Some(&lease), None);
+            let wish = written(election, Some(&lease), &election.identity);
             Ok(Attempt::Got(Box::new(replace(api, election, wish).await?)))
         }
     }
@@ -218,12 +220,12 @@ async fn attempt(api: &Api<Lease>, election: &Election, seen: &mut Seen) -> Resu
 
 /// Renews our lease; `None` if it is no longer ours.
 async fn renew(api: &Api<Lease>, election: &Election, lease: &Lease) -> Result<Option<Lease>, kube::Error> {
-    match replace(api, election, written(election, Some(lease), None)).await {
+    match replace(api, election, written(election, Some(lease), &election.identity)).await {
         Ok(renewed) => Ok(Some(renewed)),
         // Somebody else wrote it; perhaps only a label.
         Err(kube::Error::Api(status)) if status.is_conflict() => match api.get_opt(&election.name).await? {
             Some(now) if is_held_by(now.spec.as_ref(), &election.identity) => {
-                replace(api, election, written(election, Some(&now), None)).await.map(Some)
+                replace(api, election, written(election, Some(&now), &election.identity)).await.map(Some)
             }
             _ => Ok(None),
         },
@@ -233,8 +235,7 @@ async fn renew(api: &Api<Lease>, election: &Election, lease: &Lease) -> Result<O
 }
 
 async fn replace(api: &Api<Lease>, election: &Election, lease: Lease) -> Result<Lease, kube::Error> {
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    api.replace(&election.name, &parameters, &lease).await
+    api.replace(&election.name, &post_as_us(), &lease).await
 }
 
 fn is_held_by(spec: Option<&LeaseSpec>, identity: &str) -> bool {
@@ -249,8 +250,8 @@ fn holder(spec: Option<&LeaseSpec>, unchanged: Duration) -> Option<&str> {
     (unchanged < lasts).then_some(holder)
 }
 
-/// The lease as we write it: held by us, or by `holder` where that is given. It carries the version of `before`.
-fn written(election: &Election, before: Option<&Lease>, holder: Option<String>) -> Lease {
+/// The lease as we write it. It carries the version of `before`.
+fn written(election: &Election, before: Option<&Lease>, holder: &str) -> Lease {
     let now = MicroTime(Timestamp::now());
     let spec = before.and_then(|before| before.spec.clone()).unwrap_or_default();
     let ours = is_held_by(Some(&spec), &election.identity);
@@ -267,7 +268,7 @@ fn written(election: &Election, before: Option<&Lease>, holder: Option<String>) 
     Lease {
         metadata,
         spec: Some(LeaseSpec {
-            holder_identity: Some(holder.unwrap_or_else(|| election.identity.clone())),
+            holder_identity: Some(holder.to_owned()),
             lease_duration_seconds: Some(seconds),
             acquire_time: if ours { spec.acquire_time } else { Some(now.clone()) },
             renew_time: Some(now),
@@ -322,15 +323,15 @@ mod tests {
 
     #[test]
     fn a_written_lease_keeps_version_and_counts_transitions() {
-        let made = written(&election(), None, None);
+        let made = written(&election(), None, "me");
         assert_eq!(made.spec.as_ref().unwrap().lease_transitions, Some(0));
-        let mut before = written(&Election { identity: "other".to_owned(), ..election() }, None, None);
+        let mut before = written(&Election { identity: "other".to_owned(), ..election() }, None, "other");
         before.metadata.resource_version = Some("7".to_owned());
-        let taken = written(&election(), Some(&before), None);
+        let taken = written(&election(), Some(&before), "me");
         assert_eq!(taken.metadata.resource_version.as_deref(), Some("7"));
         assert!(is_held_by(taken.spec.as_ref(), "me"));
         assert_eq!(taken.spec.as_ref().unwrap().lease_transitions, Some(1));
-        let renewed = written(&election(), Some(&taken), None).spec.unwrap();
+        let renewed = written(&election(), Some(&taken), "me").spec.unwrap();
         assert_eq!(renewed.lease_transitions, Some(1));
         assert_eq!(renewed.acquire_time, taken.spec.unwrap().acquire_time);
     }

@@ -44,6 +44,11 @@ impl Shard {
         self.moves().get(workspace).map(|since| since.unwrap_or_else(Timestamp::now))
     }
 
+    /// Forgets a Workspace that is gone.
+    pub fn forget(&self, workspace: &Key) {
+        self.moves().remove(workspace);
+    }
+
     fn moves(&self) -> MutexGuard<'_, HashMap<Key, Option<Timestamp>>> {
         self.moves.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,7 +70,7 @@ impl Shard {
     fn is(&self, workspace: &Object) -> bool {
         let label = workspace.raw.labels().get(SHARD_LABEL);
         // What can be no shard's name would otherwise be nobody's.
-        label.filter(|label| !label.is_empty() && name(label).is_ok()) == self.name.as_ref()
+        label.filter(|label| !label.is_empty() && is_name(label)) == self.name.as_ref()
     }
 }
 
@@ -74,12 +79,13 @@ impl Shard {
 /// # Errors
 /// When it can't.
 pub fn name(text: &str) -> Result<String, String> {
+    let refusal = || "it has to be up to 40 lower-case letters, digits and hyphens, not at the ends".to_owned();
+    is_name(text).then(|| text.to_owned()).ok_or_else(refusal)
+}
+
+fn is_name(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let ends = |c: Option<char>| c.is_none_or(|c| c != '-');
-    if text.len() <= 40 && text.chars().all(fits) && ends(text.chars().next()) && ends(text.chars().last()) {
-        return Ok(text.to_owned());
-    }
-    Err("it has to be up to 40 lower-case letters, digits and hyphens, not at the ends".to_owned())
+    text.len() <= 40 && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

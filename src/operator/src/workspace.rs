@@ -31,13 +31,13 @@ const IN_USE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the API server fails; the look is repeated later.
-pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Error> {
-    let Some(object) = ctx.index.get(key) else { return Ok(Next::OnChange) };
+pub async fn reconcile(ctx: &Arc<Context>, object: Arc<Object>) -> Result<Next, kube::Error> {
+    let key = &object.key.clone();
     if object.is_deleting() && !object.has_finalizer() {
         return Ok(Next::OnChange);
     }
-    let decoded = WorkspaceSpec::deserialize(object.spec()).and_then(|spec| Ok((spec, status_of(&object)?)));
-    let (spec, status) = match decoded {
+    let decoded = WorkspaceSpec::deserialize(object.spec()).and_then(|spec| Ok((spec, object.status_as()?)));
+    let (spec, mut status): (_, WorkspaceStatus) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => return undecodable(ctx, &object, &error.to_string()).await,
     };
@@ -51,7 +51,6 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Erro
         return report_in_use(ctx, &object, status, &waiting, connected).await;
     }
     let object = if object.has_finalizer() { object } else { kubernetes::add_finalizer(ctx, &object).await? };
-    let mut status = status;
     let named = spec.credential_ref.as_ref().map(|reference| reference.name.clone());
     if let Some(before) = status.held_secret.take().filter(|before| named.as_ref() != Some(before)) {
         let_go(ctx, key, &before).await?;
@@ -59,13 +58,6 @@ pub async fn reconcile(ctx: &Arc<Context>, key: &Key) -> Result<Next, kube::Erro
     status.held_secret = named;
     let connected = keep_connected(ctx, key, &spec).await?;
     report(ctx, &object, &spec, status, connected).await
-}
-
-fn status_of(object: &Object) -> Result<WorkspaceStatus, serde_json::Error> {
-    match object.status() {
-        Value::Null => Ok(WorkspaceStatus::default()),
-        status => WorkspaceStatus::deserialize(status),
-    }
 }
 
 /// The objects that still need this Workspace to reach Azure.
@@ -339,7 +331,7 @@ async fn report_in_use(
 /// The Workspace goes: its Secret is let go unless another Workspace needs it, then the finalizer.
 async fn release(ctx: &Arc<Context>, object: &Arc<Object>, spec: &WorkspaceSpec) -> Result<Next, kube::Error> {
     ctx.connections.close(&object.key);
-    let held = status_of(object).ok().and_then(|status| status.held_secret);
+    let held = object.status_as::<WorkspaceStatus>().ok().and_then(|status| status.held_secret);
     let named = spec.credential_ref.as_ref().map(|reference| reference.name.clone());
     for secret in held.into_iter().chain(named).collect::<BTreeSet<_>>() {
         let_go(ctx, &object.key, &secret).await?;

@@ -2,6 +2,7 @@
 //! cases here when all of them have passed, and fails where the page doesn't name it or promises more.
 //!
 //! With `AZUREML_PROMISES=write` the page gets the figures of the run.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +63,6 @@ fn row(page: &str, test: &str) -> Result<(usize, usize, usize), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

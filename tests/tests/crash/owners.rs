@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use azureml_tests::gate::{Hold, Moment, Side};
 use azureml_tests::team::{LONG, Team, brisk, brisk_operator, condition};
+use azureml_tests::wait::eventually;
 use azureml_tests::{EnvOptions, Environment, Gate, Operator, OperatorStart, Until};
 use serde_json::json;
 
@@ -125,12 +126,8 @@ async fn overtaken_while_under_way(here: &Owner<'_>, there: &Owner<'_>, name: &'
     azure.sim.fault(never).await.unwrap();
     let (mine, theirs) = both(here, there, name, Moment::Before).await;
     mine.pass();
-    let taken = async {
-        while writes(azure, name).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(LONG, taken).await.unwrap_or_else(|_| panic!("{name}: no PUT"));
+    let taken = async || Ok((!writes(azure, name).await.is_empty()).then_some(()));
+    eventually(&format!("a PUT of {name}"), LONG, taken).await.unwrap();
     theirs.pass();
     there.says_that_it_is_anothers(name).await;
     rests(azure, name, &["PUT 201", "PUT 409"]).await;

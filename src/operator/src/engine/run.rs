@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::apply;
 use crate::context::Context;
-use crate::index::{Key, WORKSPACE};
+use crate::index::{Key, Object, WORKSPACE};
 use crate::reconcile::{self, Next};
 use crate::workspace;
 
@@ -83,14 +83,15 @@ async fn look(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
     // What Azure's activity log shows of this look, and what ours does.
     let trace = Uuid::new_v4().to_string();
     let span = tracing::info_span!("look", object = %key, trace);
-    azureml_arm::correlated(&trace, looked(ctx, failures, key)).instrument(span).await;
+    azureml_arm::correlated(&trace, looked(ctx, failures, object)).instrument(span).await;
 }
 
-async fn looked(ctx: &Arc<Context>, failures: &Failures, key: &Key) {
+async fn looked(ctx: &Arc<Context>, failures: &Failures, object: Arc<Object>) {
     let began = Instant::now();
+    let key = &object.key.clone();
     let result = match registry::kind(key.kind) {
-        Some(kind) => reconcile::target(ctx, kind, key).await,
-        None if key.kind == WORKSPACE => workspace::reconcile(ctx, key).await,
+        Some(kind) => reconcile::target(ctx, kind, object).await,
+        None if key.kind == WORKSPACE => workspace::reconcile(ctx, object).await,
         None => Ok(Next::OnChange),
     };
     let told = match result {

@@ -51,10 +51,15 @@ pub fn api_resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural)
 }
 
+/// How the API server names one of the kinds that are watched.
+pub fn resource_of(kind: &str) -> ApiResource {
+    let plural = kinds().into_iter().find(|watched| watched.kind == kind).map_or("", |watched| watched.plural);
+    api_resource(kind, plural)
+}
+
 /// The API of one object's kind and namespace.
 pub fn api(client: &Client, key: &Key) -> Api<DynamicObject> {
-    let plural = kinds().into_iter().find(|watched| watched.kind == key.kind).map_or("", |watched| watched.plural);
-    Api::namespaced_with(client.clone(), &key.namespace, &api_resource(key.kind, plural))
+    Api::namespaced_with(client.clone(), &key.namespace, &resource_of(key.kind))
 }
 
 impl Default for Watches {
@@ -171,6 +176,7 @@ fn remove(ctx: &Context, key: &Key) {
     crate::apply::leave_queues(&ctx.budget, key);
     if key.kind == WORKSPACE {
         ctx.connections.close(key);
+        ctx.shard.forget(key);
         ctx.wake_dependents(key);
         return;
     }

@@ -49,9 +49,9 @@ pub struct View {
 }
 
 impl View {
-    /// Whether what is known is older than three intervals.
+    /// Whether what is known is older than three intervals, or too little to plan on: a list is nothing without its workspace.
     pub fn is_stale(&self, interval: Duration) -> bool {
-        self.started.is_none_or(|started| started.elapsed() > interval * STALE_INTERVALS)
+        self.workspace.is_none() || self.started.is_none_or(|started| started.elapsed() > interval * STALE_INTERVALS)
     }
 
     /// Whether the workspace is in the state that it stays in. One that is being made isn't.

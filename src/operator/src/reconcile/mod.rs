@@ -18,7 +18,7 @@ pub use self::look::Next;
 use self::look::{Look, Moment, Rules};
 pub use self::tell::undecodable;
 use crate::context::Context;
-use crate::index::{Key, Object};
+use crate::index::Object;
 
 /// How soon an object without a Workspace is looked at again, if nothing wakes it before.
 const ALONE: Duration = Duration::from_secs(300);
@@ -27,8 +27,7 @@ const ALONE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the API server fails; the look is repeated later.
-pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Result<Next, kube::Error> {
-    let Some(object) = ctx.index.get(key) else { return Ok(Next::OnChange) };
+pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, object: Arc<Object>) -> Result<Next, kube::Error> {
     if object.is_deleting() && !object.has_finalizer() {
         return Ok(Next::OnChange);
     }
@@ -41,7 +40,7 @@ pub async fn target(ctx: &Arc<Context>, kind: &'static Kind, key: &Key) -> Resul
     };
     match Look::new(kind, object.clone(), rules, interval(ctx, &object), Moment::now()) {
         Ok(look) => {
-            let attempt = ctx.scratches.get(key).attempt;
+            let attempt = ctx.scratches.get(&object.key).attempt;
             effects::run(ctx, Look { attempt, ..look }).await
         }
         Err(error) => tell::undecodable(ctx, &object, &error.to_string()).await,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use azureml_planner::ownership::short_hash;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -10,10 +11,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::context::Context;
-use crate::engine::watch::{api_resource, kinds};
+use crate::engine::watch::resource_of;
 use crate::index::Object;
 
 /// Whether an event tells of the usual or of trouble.
@@ -107,8 +107,7 @@ impl Told<'_> {
     /// The same for the same words about the same object.
     fn name(&self, of: &ObjectReference) -> String {
         let parts = [of.uid.as_deref().unwrap_or_default(), self.reason, self.action, &self.note];
-        let digest = Sha256::digest(parts.join("\n").as_bytes());
-        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash = &short_hash(parts.join("\n").as_bytes())[..16];
         let name: String = of.name.as_deref().unwrap_or("azureml").chars().take(200).collect();
         format!("{name}.{hash}")
     }
@@ -117,8 +116,7 @@ impl Told<'_> {
 /// Publishes an event on an object. A failure is logged: events are never worth failing for, and a namespace that is
 /// being deleted takes none.
 pub async fn publish(ctx: &Context, object: &Object, tone: Tone, reason: &str, action: &str, note: &str) {
-    let plural = kinds().into_iter().find(|watched| watched.kind == object.key.kind).map_or("", |w| w.plural);
-    let reference = object.raw.object_ref(&api_resource(object.key.kind, plural));
+    let reference = object.raw.object_ref(&resource_of(object.key.kind));
     publish_on(ctx, &reference, tone, reason, action, note).await;
 }
 

@@ -22,7 +22,6 @@ use azureml_planner::input::OperationDetail;
 use azureml_planner::plan::{Action, Plan, Step};
 use azureml_planner::{Facts, Input, Lifecycle, Memory, Observed, Owner, operation};
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -259,10 +258,7 @@ impl Look {
         now: Moment,
     ) -> Result<Self, serde_json::Error> {
         let common = (kind.decode)(object.spec())?;
-        let status = match object.status() {
-            Value::Null => TargetStatus::default(),
-            status => TargetStatus::deserialize(status)?,
-        };
+        let status: TargetStatus = object.status_as()?;
         let owner = Owner {
             owner_id: rules.owner_id.clone(),
             kind: kind.kind.to_owned(),
