@@ -83,6 +83,9 @@ pub struct Applied {
     /// somebody else's doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// When the last write began that Azure carried out: an approval of before it is spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_write: Option<Time>,
     /// The manifest paths that the operator manages in Azure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]

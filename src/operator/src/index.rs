@@ -121,6 +121,18 @@ impl Object {
         self.spec().get("managementPolicy").is_some_and(|policy| policy == "Observe")
     }
 
+    /// What of an object is news when it changes. Our own writes of status aren't.
+    pub fn signature(&self) -> impl PartialEq + '_ {
+        (
+            self.raw.metadata.uid.as_deref(),
+            self.generation(),
+            self.is_deleting(),
+            self.raw.annotations(),
+            self.raw.labels().get(azureml_api::SHARD_LABEL).map(String::as_str),
+            self.raw.finalizers().iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    }
+
     fn claim_order(&self) -> (bool, bool, Option<Timestamp>, &Key) {
         let has = |member: &str| self.status().get(member).is_some();
         let created = self.raw.metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -150,12 +162,20 @@ struct Inner {
 impl Index {
     /// Takes in an object, unless a newer version of it is known. Says whether it was taken.
     pub fn upsert(&self, object: Object) -> bool {
+        self.take(object, |known, given| known.version() < given.version())
+    }
+
+    /// Takes in an object, unless this very version of it is known. Says whether it was taken.
+    pub fn replace(&self, object: Object) -> bool {
+        self.take(object, |known, given| known.version() != given.version())
+    }
+
+    fn take(&self, object: Object, is_news: impl FnOnce(&Object, &Object) -> bool) -> bool {
         let mut inner = self.write();
-        if let Some(known) = inner.objects.get(&object.key) {
-            if known.version() >= object.version() {
+        if let Some(known) = inner.objects.get(&object.key).cloned() {
+            if !is_news(&known, &object) {
                 return false;
             }
-            let known = known.clone();
             inner.unlink(&known);
         }
         inner.link(&object);
@@ -338,6 +358,18 @@ mod tests {
 
     fn cluster(name: &str, version: u64, created: &str, azure: &str) -> Object {
         object("ComputeCluster", name, version, created, json!({"workspaceRef": {"name": "w"}, "azureName": azure}))
+    }
+
+    #[test]
+    fn a_watch_goes_forward_and_a_list_is_believed() {
+        let index = Index::default();
+        let at = |version| cluster("gpu", version, "2026-01-01T00:00:00Z", "gpu");
+        let known = || index.get(&at(1).key).unwrap().version();
+        assert!(index.upsert(at(5)) && !index.upsert(at(5)) && !index.upsert(at(4)));
+        assert!(!index.replace(at(5)) && index.replace(at(3)));
+        assert_eq!(known(), 3);
+        assert!(index.upsert(at(4)));
+        assert_eq!((known(), index.dependents(&Key::workspace("ml", "w")).len()), (4, 1));
     }
 
     #[test]

@@ -193,8 +193,10 @@ fn hash(input: &Input<'_>, plan: &Plan) -> String {
         text.push_str(&format!("\n{:?} {:?} -> {:?}", change.path, change.from, change.to));
     }
     if plan.drift {
-        // Who approved a change hasn't approved its repair, should somebody else undo it.
-        text.push_str("\nagain");
+        // Who approved a change hasn't approved its repair, should somebody else undo it; nor who approved one repair the
+        // next.
+        let last = input.memory.applied.and_then(|applied| applied.last_write.as_ref());
+        text.push_str(&format!("\nagain after {:?}", last.map(|time| time.0)));
     }
     if plan.creates() {
         // A creation isn't told by its changes: the whole manifest is what is approved.
@@ -426,7 +428,7 @@ fn settled(input: &Input<'_>, live: &Value, changes: Vec<FieldChange>, judgement
 fn decide(input: &Input<'_>, live: &Value, changes: &[FieldChange], failure: Option<&Failure>, drift: bool) -> Plan {
     // The resource itself has to be in a failed state: a write can fail on one that works.
     let failed_state = matches!(&input.observed, Observed::Present { failure: Some(_), .. });
-    let never_worked = failed_state && is_our_creation(input);
+    let never_worked = failed_state && is_our_creation(input) && !has_nodes(live);
     if input.policies.management_policy == ManagementPolicy::Observe {
         return Plan::new(if changes.is_empty() { Action::None } else { Action::Report }, Vec::new());
     }
@@ -465,6 +467,12 @@ fn is_our_creation(input: &Input<'_>) -> bool {
         Some(azure) => azure.provisioned_on.is_none() && (creating || azure.origin == Some(Origin::Created)),
         None => creating,
     }
+}
+
+/// A cluster with nodes has worked, though nobody may have seen it do so.
+fn has_nodes(live: &Value) -> bool {
+    let nodes = live.pointer("/properties/properties/currentNodeCount").and_then(Value::as_u64);
+    nodes.is_some_and(|nodes| nodes > 0)
 }
 
 /// Only what carries our tag is deleted without the manifest's deletion.

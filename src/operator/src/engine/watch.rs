@@ -110,17 +110,17 @@ where
 async fn watch_kind(ctx: Arc<Context>, watches: Arc<Watches>, watched: Watched) {
     let api = Api::all_with(ctx.client.clone(), &api_resource(watched.kind, watched.plural));
     let mut events = std::pin::pin!(backed_off(&ctx, api));
-    let mut listed = HashSet::new();
+    let mut seen = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => seen.clear(),
             Ok(Event::InitApply(object)) => {
                 let object = Object::new(watched.kind, object);
-                listed.insert(object.key.clone());
-                apply(&ctx, object);
+                seen.insert(object.key.clone());
+                listed(&ctx, object);
             }
             Ok(Event::InitDone) => {
-                let gone = ctx.index.keys(watched.kind).into_iter().filter(|key| !listed.contains(key));
+                let gone = ctx.index.keys(watched.kind).into_iter().filter(|key| !seen.contains(key));
                 gone.for_each(|key| remove(&ctx, &key));
                 watches.listed(watched.kind);
             }
@@ -139,33 +139,35 @@ fn failed(ctx: &Context, plural: &str, error: &watcher::Error) {
 fn apply(ctx: &Context, object: Object) {
     let key = object.key.clone();
     let before = ctx.index.get(&key);
-    if !ctx.index.upsert(object) {
-        return;
+    if ctx.index.upsert(object) {
+        applied(ctx, &key, before);
     }
+}
+
+/// As a whole list shows it, whatever was known: an API server that was set back to a backup has older versions.
+fn listed(ctx: &Context, object: Object) {
+    let key = object.key.clone();
+    let before = ctx.index.get(&key);
+    if ctx.index.replace(object) {
+        applied(ctx, &key, before);
+    }
+}
+
+/// An object is known as it is now; before, it was known like that.
+fn applied(ctx: &Context, key: &Key, before: Option<Arc<Object>>) {
+    let key = key.clone();
     let Some(after) = ctx.index.get(&key) else { return };
     // Our own status writes come back as events; they are no news.
     if before.as_ref().is_some_and(|before| before.raw.metadata.uid != after.raw.metadata.uid) {
         ctx.scratches.forget(&key);
     }
-    let news = before.as_ref().is_none_or(|before| signature(before) != signature(&after));
+    let news = before.as_ref().is_none_or(|before| before.signature() != after.signature());
     if news {
         ctx.queue.add(key.clone());
     }
     if key.kind == WORKSPACE && before.is_none_or(|before| before.status() != after.status() || news) {
         ctx.wake_dependents(&key);
     }
-}
-
-/// What of an object is news when it changes.
-fn signature(object: &Object) -> impl PartialEq + '_ {
-    (
-        object.raw.metadata.uid.as_deref(),
-        object.generation(),
-        object.is_deleting(),
-        object.raw.annotations(),
-        object.raw.labels().get(azureml_api::SHARD_LABEL).map(String::as_str),
-        object.raw.finalizers().iter().map(String::as_str).collect::<Vec<_>>(),
-    )
 }
 
 fn remove(ctx: &Context, key: &Key) {
@@ -182,7 +184,7 @@ fn remove(ctx: &Context, key: &Key) {
     }
     if let Some(workspace) = object.workspace() {
         if let Some(Workspace { source, id }) = claimed(ctx, &workspace, &object) {
-            source.set_busy(&id, false);
+            source.set_busy(&id, key, false);
             // The next in line may have the claim now.
             ctx.index.claimants(&id).into_iter().for_each(|next| ctx.queue.add(next));
         }

@@ -19,13 +19,14 @@ const LONGEST_TURN: Duration = Duration::from_secs(2);
 const SUBSCRIPTIONS_API_VERSION: &str = "2022-12-01";
 
 /// What the shared view says about a resource. A view counts only if its first page was asked for after the object's
-/// last write, and while it isn't stale.
+/// last write, and while it isn't stale; nothing is known of what Azure lists but can't show.
 pub fn from_view(view: &View, name: &str, last_write: Option<Instant>, interval: Duration) -> Observed {
     let fresh = view.started.is_some_and(|started| last_write.is_none_or(|write| started > write));
-    if !fresh || view.is_stale(interval) {
+    let name = name.to_lowercase();
+    if !fresh || view.is_stale(interval) || view.unread.contains_key(&name) {
         return Observed::Unknown;
     }
-    let live = view.computes.as_ref().and_then(|all| all.get(&name.to_lowercase()));
+    let live = view.computes.as_ref().and_then(|all| all.get(&name));
     live.map_or(Observed::Absent, |live| present((**live).clone()))
 }
 

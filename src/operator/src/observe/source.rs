@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::index::Key;
 use crate::observe::live::is_absent;
 
 /// What is spoken with Azure Machine Learning.
@@ -46,6 +47,17 @@ pub struct View {
     pub started: Option<Instant>,
     /// Why the last try failed, if it did.
     pub trouble: Option<Arc<ArmError>>,
+    /// Computes that the list shows in part and that can't be read by themselves, by lower-cased name.
+    pub unread: HashMap<String, Unread>,
+}
+
+/// A compute that can't be read by itself.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Since when.
+    pub since: Instant,
+    /// Why the last try failed.
+    pub error: Arc<ArmError>,
 }
 
 impl View {
@@ -84,7 +96,7 @@ pub struct Source {
     interval: Duration,
     fastest: Duration,
     view: RwLock<View>,
-    busy: Mutex<HashMap<String, Instant>>,
+    busy: Mutex<HashMap<(String, Key), Instant>>,
     poke: Notify,
     listener: Arc<dyn Listener>,
     stop: CancellationToken,
@@ -159,13 +171,13 @@ impl Source {
         self.poke.notify_one();
     }
 
-    /// An operation of ours on this resource is under way, or has ended.
-    pub fn set_busy(&self, id: &str, busy: bool) {
+    /// An object's operation on this resource is under way, or has ended.
+    pub fn set_busy(&self, id: &str, by: &Key, busy: bool) {
         let mut all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = id.to_lowercase();
+        let mark = (id.to_lowercase(), by.clone());
         if !busy {
-            all.remove(&id);
-        } else if let Entry::Vacant(free) = all.entry(id) {
+            all.remove(&mark);
+        } else if let Entry::Vacant(free) = all.entry(mark) {
             free.insert(Instant::now());
             drop(all);
             self.hurry();
@@ -224,8 +236,9 @@ impl Source {
         let result = self.list(reader).await;
         let mut view = before.clone();
         match result {
-            Ok(computes) => {
+            Ok(Listed { computes, unread }) => {
                 view.computes = Some(Arc::new(computes));
+                view.unread = unread;
                 view.started = Some(started);
                 view.trouble = None;
             }
@@ -234,7 +247,8 @@ impl Source {
                 view.trouble = Some(Arc::new(error));
             }
         }
-        let changed = changed_names(before.computes.as_deref(), view.computes.as_deref());
+        let mut changed = changed_names(before.computes.as_deref(), view.computes.as_deref());
+        changed.extend(view.unread.keys().chain(before.unread.keys()).cloned());
         let vanished = changed.iter().any(|name| view.computes.as_ref().is_some_and(|now| !now.contains_key(name)));
         let old = reader.workspace_read.is_none_or(|read| read.elapsed() > WORKSPACE_PERIOD);
         if old || vanished || !view.is_settled() || before.trouble.is_some() || view.trouble.is_some() {
@@ -272,7 +286,7 @@ impl Source {
         }
         let mut ids: BTreeSet<String> = changed.iter().map(|name| self.id_of(name)).collect();
         // Those that wait for an operation want every look, changed or not: a wait has an end.
-        ids.extend(self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned());
+        ids.extend(self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().map(|(id, _)| id.clone()));
         if !ids.is_empty() {
             self.listener.changed(&ids.into_iter().collect::<Vec<_>>());
         }
@@ -298,7 +312,7 @@ impl Source {
     }
 
     /// All pages, or nothing.
-    async fn list(&self, reader: &mut Reader) -> Result<HashMap<String, Arc<Value>>, ArmError> {
+    async fn list(&self, reader: &mut Reader) -> Result<Listed, ArmError> {
         let path = format!("{}/computes", self.workspace.as_str());
         let before = self.view().computes;
         let mut computes = HashMap::new();
@@ -318,12 +332,18 @@ impl Source {
                 break;
             }
         }
-        self.complete(&mut computes, reader).await?;
-        Ok(computes)
+        let unread = self.complete(&mut computes, reader).await?;
+        Ok(Listed { computes, unread })
     }
 
-    /// Reads by itself, slowly, each wanted item that the list shows without its live fields.
-    async fn complete(&self, computes: &mut HashMap<String, Arc<Value>>, reader: &mut Reader) -> Result<(), ArmError> {
+    /// Reads by itself, slowly, each wanted item that the list shows without its live fields. Says which can't be read.
+    async fn complete(
+        &self,
+        computes: &mut HashMap<String, Arc<Value>>,
+        reader: &mut Reader,
+    ) -> Result<HashMap<String, Unread>, ArmError> {
+        let before = self.view().unread;
+        let mut unread = HashMap::new();
         reader.details.retain(|name, _| computes.contains_key(name));
         let mut gone = Vec::new();
         for (name, item) in computes.iter_mut() {
@@ -331,7 +351,7 @@ impl Source {
             if !registry::is_sparse(item) || !self.listener.is_wanted(&id) {
                 continue;
             }
-            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
+            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(of, _)| *of == id);
             let known = reader
                 .details
                 .get(name)
@@ -347,6 +367,12 @@ impl Source {
                             gone.push(name.clone());
                             continue;
                         }
+                        // One that Azure can't show doesn't hide the others.
+                        Err(error) if is_of_the_resource(&error) => {
+                            let since = before.get(name).map_or_else(Instant::now, |known| known.since);
+                            unread.insert(name.clone(), Unread { since, error: Arc::new(error) });
+                            continue;
+                        }
                         read => read?,
                     };
                     let detail = Arc::new(read.body);
@@ -357,8 +383,20 @@ impl Source {
             *item = detail;
         }
         gone.iter().for_each(|name| drop(computes.remove(name)));
-        Ok(())
+        Ok(unread)
     }
+}
+
+/// A whole list.
+struct Listed {
+    computes: HashMap<String, Arc<Value>>,
+    unread: HashMap<String, Unread>,
+}
+
+/// Whether an error may be of one resource alone: Azure answered, and neither the credential nor a limit is its reason.
+fn is_of_the_resource(error: &ArmError) -> bool {
+    let everybodys = matches!(error.kind, ErrorKind::Throttled(_) | ErrorKind::ApiVersionUnsupported);
+    error.status.is_some_and(|status| status != 401) && !everybodys
 }
 
 /// The names whose item changed, appeared or vanished.

@@ -1,6 +1,7 @@
 //! Carries out what a look asks for, one effect at a time, and tells it what came of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use azureml_api::ML_API_VERSION;
 use azureml_api::condition::Reason;
@@ -122,7 +123,10 @@ impl Hands<'_> {
             return Ok(Event::Asked(OperationDetail::NotAvailable));
         };
         let permit = live::admit(client, &resource_id(look)?, &look.object.key).await?;
-        let status = client.operation(&url, permit).await.map_err(|error| Problem::of_read(&error))?;
+        let status = match client.operation(&url, permit).await {
+            Ok(status) => status,
+            Err(error) => return Ok(Event::Unasked(Problem::of_read(&error))),
+        };
         Ok(Event::Asked(match status {
             OperationStatus::Running { .. } => OperationDetail::Running,
             OperationStatus::Succeeded => OperationDetail::Succeeded,
@@ -188,7 +192,7 @@ impl Hands<'_> {
     async fn send(&mut self, look: &Look, verb: Verb, step: &Step) -> Done {
         let permit = permit(self.turn.write.take())?;
         let source = self.source()?;
-        source.set_busy(&look.id, true);
+        source.set_busy(&look.id, &look.object.key, true);
         self.ctx.leadership.hold().await;
         let outcome = apply::send(source.client(), &look.id, step, &self.secrets.values, permit).await;
         self.ctx.scratches.update(&look.object.key, |scratch| scratch.last_write_ended = Some(Instant::now()));
@@ -203,7 +207,7 @@ impl Hands<'_> {
     /// The finalizer goes; nothing is written to Azure.
     async fn release(&self, look: &Look) -> Result<Next, kube::Error> {
         if let Ok(place) = resolve::workspace::resolve(self.ctx, &look.object) {
-            place.source.set_busy(&look.id, false);
+            place.source.set_busy(&look.id, &look.object.key, false);
         }
         kubernetes::remove_finalizer(self.ctx, &look.object).await?;
         Ok(Next::OnChange)
@@ -214,7 +218,7 @@ impl Hands<'_> {
         let key = &look.object.key;
         self.ctx.scratches.update(key, |scratch| scratch.attempt.clone_from(&look.attempt));
         if let Some(source) = &self.source {
-            source.set_busy(&look.id, look.status.operation.is_some());
+            source.set_busy(&look.id, key, look.status.operation.is_some());
             if report.view == ViewAge::Behind {
                 source.hurry();
             }
@@ -226,7 +230,8 @@ impl Hands<'_> {
         let whole = tell::render(&look, report.problem.as_ref(), self.stale().as_deref());
         let written = kubernetes::write_outcome(self.ctx, &look.object, &whole).await?;
         tell::transitions(self.ctx, &written, &look.status.conditions, look.plan.as_ref()).await;
-        Ok(report.next)
+        // An edit that was written over on the way isn't news to the watch any more.
+        Ok(if written.signature() == look.object.signature() { report.next } else { Next::After(Duration::ZERO) })
     }
 
     fn source(&self) -> Result<&Arc<Source>, Problem> {

@@ -23,6 +23,7 @@ pub fn conclude(status: &mut TargetStatus, input: &Input<'_>, plan: &Plan) {
         Some(Judgement::Done { .. }) => {
             if let Some(operation) = status.operation.take() {
                 let applied = status.applied.get_or_insert_default();
+                applied.last_write = Some(operation.started_at);
                 for path in &operation.fields {
                     remember(applied, path);
                 }

@@ -59,10 +59,9 @@ fn own(ctx: &Context, workspace: &Key) -> Result<Resolved, ResolveError> {
     Ok(Resolved { config, fingerprint, secret: None })
 }
 
-/// Whether tenant and client are those of the operator's own environment.
-fn is_own(tenant_id: &str, client_id: &str) -> bool {
-    let same = |name: &str, value: &str| std::env::var(name).is_ok_and(|own| own.trim().eq_ignore_ascii_case(value));
-    same(TENANT, tenant_id) && same(CLIENT, client_id)
+/// Whether a client is the operator's own. Its tenant doesn't matter: that has many names, a domain among them.
+fn is_own(client_id: &str) -> bool {
+    std::env::var(CLIENT).is_ok_and(|own| own.trim().eq_ignore_ascii_case(client_id.trim()))
 }
 
 async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resolved, ResolveError> {
@@ -83,8 +82,8 @@ async fn from_secret(ctx: &Context, workspace: &Key, name: &str) -> Result<Resol
         Problem::blocked(reason, error.to_string())
     })? {
         FromValues::Whole(config) => config,
-        FromValues::Federated { tenant_id, client_id }
-            if is_own(&tenant_id, &client_id) && !ctx.identity_namespaces.allows(&workspace.namespace) =>
+        FromValues::Federated { client_id, .. }
+            if is_own(&client_id) && !ctx.identity_namespaces.allows(&workspace.namespace) =>
         {
             let message = format!(
                 "{place} names the operator's own identity, which isn't allowed for namespace {}: use another client, or \

@@ -283,7 +283,7 @@ impl Minds {
                 workspace: Some(Arc::new(workspace)),
                 computes: Some(Arc::new(computes.into_iter().collect())),
                 started: Some(started),
-                trouble: None,
+                ..View::default()
             },
             api_version: Some(azureml_api::ML_API_VERSION.to_owned()),
             stale: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use azureml_api::common::{AdoptionPolicy, ApplyPolicy, DriftPolicy, ManagementPolicy, ReplacementPolicy};
 use azureml_api::status::Origin;
 use azureml_planner::{Action, Hold, Lifecycle};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use crate::support::{Case, arm_id, failed, in_sync, live, new_object};
@@ -154,6 +155,24 @@ fn an_approval_of_a_change_does_not_approve_its_repair() {
     assert_eq!(change.changes, told.changes);
     assert_eq!(approve(repair.clone(), &change.hash).plan().hold, Some(Hold::AwaitingApproval));
     assert_eq!(approve(repair, &told.hash).plan().hold, None);
+}
+
+/// A repair was approved once. That somebody undoes it again is another plan, though it reads the same.
+#[test]
+fn an_approval_of_one_repair_does_not_approve_the_next() {
+    let drifted = approved_policy(in_sync().drift("properties.properties.scaleSettings.maxNodeCount", json!(9)));
+    let hash = drifted.plan().hash;
+    let written = |text: &str| Some(Time(text.parse().unwrap()));
+    let again = approve(drifted, &hash)
+        .with(|case| case.applied.as_mut().unwrap().last_write = written("2026-11-20T10:00:00Z"));
+    assert_eq!(again.plan().hold, Some(Hold::AwaitingApproval));
+    let (once, twice) = (
+        again.clone().plan().hash,
+        again.with(|case| {
+            case.applied.as_mut().unwrap().last_write = written("2026-11-20T10:05:00Z");
+        }),
+    );
+    assert_ne!(once, twice.plan().hash);
 }
 
 /// A failed creation is deleted and made again: two writes, one plan, one approval. The next failure is another plan.

@@ -44,6 +44,11 @@ fn failed_resources() {
             stillborn().with(|c| c.azure.as_mut().unwrap().origin = None),
             (Action::Update, vec!["put"], None),
         ),
+        (
+            "nobody saw it work, but it has nodes",
+            stillborn().drift("properties.properties.currentNodeCount", json!(2)),
+            (Action::Update, vec!["put"], None),
+        ),
         ("never worked, another size is wanted now", stillborn().edit("spec.vmSize", json!("Standard_NC6")), anew()),
         (
             "never worked, the failed creation is the write under way",

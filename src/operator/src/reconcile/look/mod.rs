@@ -154,6 +154,8 @@ pub enum Event {
     Proven(Observed),
     /// The operation's URL has answered.
     Asked(OperationDetail),
+    /// It couldn't be asked.
+    Unasked(Problem),
     /// This is known of the region's sizes.
     Sizes(Sizes),
     /// The finalizer is on.
@@ -327,6 +329,7 @@ impl Look {
                 self.detail = Some(detail);
                 self.planned(Closer::Wanted)
             }
+            Event::Unasked(problem) => self.unasked(problem),
             Event::Sizes(sizes) => {
                 if let Sizes::Known(names) = &sizes {
                     self.facts.vm_sizes = Some(names.to_vec());
@@ -454,11 +457,22 @@ impl Look {
         self.plan.as_ref().and_then(|plan| plan.steps.first())
     }
 
-    fn mark_overdue(&mut self) {
-        let Some(under_way) = &self.status.operation else { return };
-        if operation::age(under_way, self.now.time) < self.rules.operation_overdue.as_secs() {
-            return;
+    fn is_overdue(&self) -> bool {
+        let overdue = self.rules.operation_overdue.as_secs();
+        self.status.operation.as_ref().is_some_and(|under_way| operation::age(under_way, self.now.time) >= overdue)
+    }
+
+    /// What can't be asked for that long is as good as forgotten by Azure: the resource itself is looked at instead.
+    fn unasked(&mut self, problem: Problem) -> Effect {
+        if !self.is_overdue() {
+            return self.hindered(problem);
         }
+        self.detail = Some(OperationDetail::NotAvailable);
+        self.planned(Closer::Wanted)
+    }
+
+    fn mark_overdue(&mut self) {
+        let Some(under_way) = self.status.operation.as_ref().filter(|_| self.is_overdue()) else { return };
         if let Some(Step::Wait(reason, message)) = self.plan.as_mut().and_then(|plan| plan.steps.first_mut()) {
             *reason = Reason::OperationOverdue;
             *message = format!(
@@ -483,9 +497,10 @@ impl Look {
         self.end(problem, next, ViewAge::Current)
     }
 
-    /// Azure has changed since the shared view was read: look again with the next.
+    /// Azure has changed since the shared view was read, or the read before the write was behind it: look again with the
+    /// next, even where that shows no change.
     fn look_again(&mut self) -> Effect {
-        self.end(None, self.next(), ViewAge::Behind)
+        self.end(None, Next::After(self.interval), ViewAge::Behind)
     }
 
     fn end(&mut self, problem: Option<Problem>, next: Next, view: ViewAge) -> Effect {

@@ -7,6 +7,7 @@ use super::{Closer, Effect, Look, Place, Sight};
 use crate::failure::{Problem, ProblemKind};
 use crate::index::Key;
 use crate::observe::live;
+use crate::observe::source::{STALE_INTERVALS, View};
 
 impl Look {
     pub(super) fn resolved(&mut self, place: Place) -> Effect {
@@ -76,6 +77,9 @@ impl Look {
                 return self.hindered(problem);
             }
         }
+        if let Some(problem) = self.cannot_be_read(&view) {
+            return self.hindered(problem);
+        }
         self.forget_a_lost_world();
         if self.facts.workspace_location.is_some() {
             if self.lives_elsewhere() {
@@ -86,6 +90,14 @@ impl Look {
             self.observed = live::from_view(&view, self.object.azure_name(), last_write, self.interval);
         }
         self.planned(Closer::Wanted)
+    }
+
+    /// Why the resource itself can't be seen though its workspace can, once that has lasted.
+    fn cannot_be_read(&self, view: &View) -> Option<Problem> {
+        let unread = view.unread.get(&self.object.azure_name().to_lowercase())?;
+        let problem = Problem::of_read_before_write(&unread.error);
+        let lasts = self.now.instant.saturating_duration_since(unread.since) > self.interval * STALE_INTERVALS;
+        (lasts || Problem::of_read(&unread.error).kind != ProblemKind::Unseen).then_some(problem)
     }
 
     /// A workspace of the same name with another id is another workspace: what lived in the old one went with it, and what

@@ -256,7 +256,7 @@ impl Case {
             fields,
             tags,
             hashes: self.hashes.clone(),
-            not_honoured: BTreeMap::new(),
+            ..Applied::default()
         });
     }
 
