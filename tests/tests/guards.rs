@@ -92,6 +92,15 @@ async fn sparse(env: &Environment) -> Result<()> {
     let alone = since.iter().filter(|request| request.method == "GET" && request.is_about("sparse-a")).count();
     assert!(alone > 0 && alone * 4 <= lists, "{alone} reads of one cluster beside {lists} lists");
     assert_eq!(since.iter().filter(|request| request.is_write()).count(), 0);
+    // One can't be read: that is told of it, and the other is looked after.
+    let broken = json!({"method": "GET", "pathEnds": "/computes/sparse-a"});
+    let fault = json!({"status": 500, "code": "InternalServerError", "message": "it broke"});
+    env.sim.fault(json!([{"name": "broken", "match": broken, "times": -1, "fault": fault}])).await?;
+    team.wait_told("sparse-a", "AzureUnavailable", "it broke").await?;
+    team.edit("sparse-b", json!({"scale": {"maxNodes": 6}}))?;
+    team.wait("sparse-b", Until::condition("InSync", "True")).await?;
+    env.sim.call(Method::DELETE, "faults/broken", None).await?;
+    team.wait("sparse-a", Until::ready()).await?;
     // One goes by hand: the other isn't disturbed, and it comes again.
     env.sim.call(Method::DELETE, &format!("compute{}", compute_id("sparse-b")), None).await?;
     team.wait_told("sparse-b", "DriftCorrected", "deleted in Azure").await?;

@@ -325,6 +325,11 @@ async fn federated_tokens_are_read_anew_and_their_faults_told() {
     stranger.secret("azure-sp", json!({"AZURE_TENANT_ID": demo::TENANT, "AZURE_CLIENT_ID": FEDERATED}));
     stranger.workspace(json!({}));
     both(&stranger, "CredentialMissing", &["names the operator's own identity", flag]).await;
+    let by_domain = json!({"AZURE_TENANT_ID": "contoso.onmicrosoft.com", "AZURE_CLIENT_ID": FEDERATED});
+    stranger.secret("by-domain", by_domain);
+    stranger.workspace(json!({"credentialRef": {"name": "by-domain"}}));
+    both(&stranger, "CredentialMissing", &["by-domain names the operator's own identity", flag]).await;
+    stranger.workspace(json!({}));
     // A token for somebody else.
     write_token(&days, &file, "https://somebody.else");
     both(&own, "CredentialRejected", &["AADSTS700212", "issuer, subject and audience"]).await;
