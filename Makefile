@@ -26,9 +26,11 @@ up: build ## Start Kubernetes, azure-sim and the operator in the background; var
 down: build-env ## End what `make up` started
 	@$(BIN_DIR)/azureml-env down
 
+# End-to-end tests wait more than they compute: more at a time than there are cores.
+TEST_THREADS ?= 4
 .PHONY: test
 test: build tools ## All tests, with a real API server; the first run builds it (about 10 minutes on two cores)
-	cargo test --workspace
+	cargo test --workspace -- --test-threads $(TEST_THREADS)
 
 SECONDS_EACH ?= 30
 .PHONY: fuzz
