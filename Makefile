@@ -37,6 +37,11 @@ SECONDS_EACH ?= 30
 fuzz: ## Fuzz all that parses; SECONDS_EACH=300 for longer, TARGETS="plans ids" for some
 	@tests/fuzz/run.sh $(SECONDS_EACH) $(TARGETS)
 
+# `make model PART="two deeds"` walks through those whose name holds that.
+.PHONY: model
+model: ## Walk the model of the operator's decisions through wider bounds than `make test` does (about half an hour)
+	AZUREML_MODEL="$(PART)" cargo test --package azureml-operator --test model -- --ignored --nocapture
+
 # Binaries as they are shipped; `make bench WHAT="burst many"` measures some of it, OPTIONS="--objects 10000" sets its size.
 .PHONY: bench
 bench: ## Measure the operator against its bounds; figures as a table and in .local/bench/ (about 15 minutes)

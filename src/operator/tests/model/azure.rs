@@ -4,7 +4,7 @@ use azureml_api::fields::set;
 use azureml_api::status::Verb;
 use serde_json::{Value, json};
 
-use crate::documents::{Id, Interner, NAME, WORKSPACE, changed_by_hand, foreign, merged};
+use crate::documents::{Id, Interner, NAME, WORKSPACE, changed_by_hand, foreign};
 
 /// Azure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -172,9 +172,7 @@ impl Azure {
     fn after(&self, request: &Request, documents: &Interner<Value>) -> Id {
         let body = request.body.unwrap();
         match (request.verb, self.now) {
-            (WrittenVerb::Patch, Some(now)) => {
-                documents.document(merged(&documents.get(now.settings), &documents.get(body)))
-            }
+            (WrittenVerb::Patch, Some(now)) => documents.merged(now.settings, body),
             _ => body,
         }
     }

@@ -23,11 +23,13 @@ pub struct Interner<T>(Mutex<Numbered<T>>);
 struct Numbered<T> {
     ids: HashMap<String, Id>,
     things: Vec<Arc<T>>,
+    /// What two documents make when one is merged into the other.
+    merged: HashMap<(Id, Id), Id>,
 }
 
 impl<T> Default for Interner<T> {
     fn default() -> Self {
-        Self(Mutex::new(Numbered { ids: HashMap::new(), things: Vec::new() }))
+        Self(Mutex::new(Numbered { ids: HashMap::new(), things: Vec::new(), merged: HashMap::new() }))
     }
 }
 
@@ -35,7 +37,7 @@ impl<T> Interner<T> {
     /// The number of a thing that looks like `text`.
     pub fn put(&self, text: String, thing: impl FnOnce() -> T) -> Id {
         let mut inner = self.0.lock().unwrap();
-        let Numbered { ids, things } = &mut *inner;
+        let Numbered { ids, things, .. } = &mut *inner;
         *ids.entry(text).or_insert_with(|| {
             things.push(Arc::new(thing()));
             Id::try_from(things.len() - 1).unwrap()
@@ -52,6 +54,16 @@ impl Interner<Value> {
     /// The number of a document.
     pub fn document(&self, value: Value) -> Id {
         self.put(value.to_string(), || value)
+    }
+
+    /// The number of a document with a patch in it.
+    pub fn merged(&self, settings: Id, patch: Id) -> Id {
+        if let Some(known) = self.0.lock().unwrap().merged.get(&(settings, patch)) {
+            return *known;
+        }
+        let made = self.document(merged(&self.get(settings), &self.get(patch)));
+        self.0.lock().unwrap().merged.insert((settings, patch), made);
+        made
     }
 }
 
@@ -133,7 +145,7 @@ pub fn foreign() -> Value {
 }
 
 /// PATCH: objects are merged, all else is replaced.
-pub fn merged(settings: &Value, patch: &Value) -> Value {
+fn merged(settings: &Value, patch: &Value) -> Value {
     match (settings, patch) {
         (Value::Object(settings), Value::Object(patch)) => {
             let mut merged = settings.clone();

@@ -80,6 +80,9 @@ pub struct UnderWay {
     pub look: Id,
     /// Whether the object that it knows is what the API server has.
     pub on_current: bool,
+    /// Whether that object's status only looks like the API server's by now: once both are older than the window, the
+    /// model's clock no longer tells them apart, but their times do.
+    pub mistakable: bool,
 }
 
 /// What an effect that reaches the world has come to.
@@ -100,8 +103,12 @@ pub enum Happened {
 pub struct Entry {
     pub look: Look,
     pub effect: Effect,
+    /// The status of the object that it knows.
+    pub before: Id,
     /// The status that it would write now.
     pub status: Id,
+    /// The body of the write that it is about to send, if that has one.
+    pub body: Option<Id>,
 }
 
 /// What a look begins with.
@@ -263,8 +270,14 @@ impl Minds {
             _ => None,
         };
         let status = self.documents.document(tell::render(&look, problem.as_ref(), None));
-        let text = format!("{effect:?}\n{look:?}");
-        self.looks.put(text, || Entry { look, effect, status })
+        let before = self.documents.document(look.object.status().clone());
+        let body = match &effect {
+            Effect::Send { step: Step::Create(body) | Step::Put(body) | Step::Patch(body), .. } => {
+                Some(self.documents.document(body.json.clone()))
+            }
+            _ => None,
+        };
+        self.looks.put(told(&look, &effect), || Entry { look, effect, before, status, body })
     }
 
     fn sight(&self, beginning: &Beginning) -> Sight {
@@ -375,12 +388,34 @@ impl Minds {
     }
 }
 
-/// The step that a look is about to send, or has sent.
-pub fn step(entry: &Entry) -> Option<(Verb, &Step)> {
-    match &entry.effect {
-        Effect::Send { verb, step } => Some((*verb, step)),
-        _ => None,
-    }
+/// All that tells looks apart. Their kind is the same, and what follows from the object does so in all of them.
+fn told(look: &Look, effect: &Effect) -> String {
+    let Look {
+        kind: _,
+        common: _,
+        manifest: _,
+        owner: _,
+        object,
+        status,
+        rules,
+        now,
+        interval,
+        workspace_id,
+        id,
+        facts,
+        sizes,
+        hashes,
+        detail,
+        observed,
+        seen_at,
+        plan,
+        attempt,
+    } = look;
+    let object = &object.raw;
+    format!(
+        "{effect:?}{object:?}{status:?}{rules:?}{now:?}{interval:?}{workspace_id:?}{id:?}{facts:?}{sizes:?}{hashes:?}\
+         {detail:?}{observed:?}{seen_at:?}{plan:?}{attempt:?}"
+    )
 }
 
 fn verb(look: &Look) -> Option<Verb> {

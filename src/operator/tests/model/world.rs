@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use azureml_operator::reconcile::look::{Effect, Next};
-use azureml_planner::plan::Step;
 use serde_json::Value;
 use stateright::{Model, Property};
 
 use crate::azure::{Answer, Azure, Broken, Lag, Request, Resource, Stand, Whose, WrittenVerb};
 use crate::documents::{Care, Manifest};
 use crate::mutants::Mutant;
-use crate::operator::{Entry, Happened, Minds, Process, Snapshot, Stored, UnderWay, step};
+use crate::operator::{Entry, Happened, Minds, Process, Snapshot, Stored, UnderWay};
 
 /// A state of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -129,8 +128,8 @@ pub enum Happening {
 pub struct Checked {
     pub setup: Setup,
     pub minds: Minds,
-    /// States from which rest is known to be reached.
-    pub resting: Mutex<HashSet<World>>,
+    /// States from which rest is known to be reached, by hash.
+    pub resting: Mutex<HashSet<u64>>,
 }
 
 impl Checked {
@@ -192,7 +191,7 @@ impl Checked {
             Happening::Begin(p) => {
                 let process = world.process(p);
                 let look = self.minds.begin(process)?;
-                process.look = Some(UnderWay { look, on_current: process.is_current });
+                process.look = Some(UnderWay { look, on_current: process.is_current, mistakable: false });
                 let absent = process.snapshot.is_some_and(|snapshot| snapshot.shows.is_none());
                 if self.mutant() == Mutant::ReleaseOnAbsent && absent && process.cached.is_some_and(|it| it.deleting) {
                     let writable = process.is_current;
@@ -240,13 +239,17 @@ impl Checked {
                 stored.status = self.minds.age_status(stored.status);
             }
         };
+        let before = world.object.map(|object| object.status);
         aged(&mut world.object);
+        let after = world.object.map(|object| object.status);
         for process in world.processes.iter_mut().flatten() {
             aged(&mut process.cached);
             process.is_young = false;
             process.snapshot = process.snapshot.map(|snapshot| Snapshot { is_old: true, ..snapshot });
             if let Some(look) = &mut process.look {
+                let differed = Some(self.minds.entry(look.look).before) != before;
                 look.look = self.minds.age(look.look);
+                look.mistakable |= differed && Some(self.minds.entry(look.look).before) == after;
             }
         }
         Some(())
@@ -295,12 +298,15 @@ impl Checked {
                     Happened::Recorded(intended)
                 }
             },
-            Effect::Send { .. } => return world.azure.on_the_way.push(self.request(p, &entry)),
+            Effect::Send { verb, .. } => {
+                let request = Request { from: Some(p), verb: (*verb).into(), body: entry.body };
+                return world.azure.on_the_way.push(request);
+            }
             Effect::Report(report) => {
                 if report.next == Next::OnChange {
                     world.broken = Some("a look always leads to another");
                 }
-                return self.report(world, p, &entry, writable);
+                return self.report(world, p, under_way, &entry);
             }
             Effect::Release => return release(world, p, writable),
             other => unreachable!("{other:?} doesn't reach the world"),
@@ -314,26 +320,16 @@ impl Checked {
         }
     }
 
-    fn request(&self, p: usize, entry: &Entry) -> Request {
-        let (verb, step) = step(entry).unwrap();
-        let body = match step {
-            Step::Create(body) | Step::Put(body) | Step::Patch(body) => {
-                Some(self.minds.documents.document(body.json.clone()))
-            }
-            _ => None,
-        };
-        Request { from: Some(p), verb: verb.into(), body }
-    }
-
     /// The status is written on the object that was looked at, or on one whose status nobody else has touched since.
-    fn report(&self, world: &mut World, p: usize, entry: &Entry, writable: bool) {
+    fn report(&self, world: &mut World, p: usize, under_way: UnderWay, entry: &Entry) {
         let process = world.process(p);
         process.failed = self.minds.attempt(entry);
         process.look = None;
-        let before = self.minds.documents.document(entry.look.object.status().clone());
+        let before = entry.before;
         let uid = entry.look.owner.uid.clone();
         let Some(object) = world.object.filter(|object| format!("u{}", object.uid) == uid) else { return };
-        let untouched = object.status == before;
+        let writable = under_way.on_current || self.mutant() == Mutant::NoConflicts;
+        let untouched = object.status == before && !under_way.mistakable;
         if entry.status != before && (writable || untouched) {
             world.store(p, Stored { status: entry.status, ..object });
         }
