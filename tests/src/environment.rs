@@ -60,6 +60,8 @@ pub struct Environment {
     /// Kubernetes.
     pub plane: ControlPlane,
     options: OperatorOptions,
+    /// How often it was started here.
+    starts: usize,
 }
 
 impl Drop for Environment {
@@ -80,7 +82,11 @@ impl Drop for Environment {
         assert!(
             searched.is_ok(),
             "a secret got out: {}",
-            searched.err().map(|error| error.to_string()).unwrap_or_default()
+            searched.as_ref().err().map(ToString::to_string).unwrap_or_default()
+        );
+        assert!(
+            self.starts == 0 || searched.is_ok_and(|places| places > 0),
+            "an operator ran, and nothing was searched"
         );
     }
 }
@@ -103,7 +109,7 @@ impl Environment {
         plane.kubectl(&["apply", "--server-side", "-k", "crds"])?;
         plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         plane.kubectl(&["apply", "--server-side", "-k", "deploy/base"])?;
-        let mut this = Environment { operator: None, sim, plane, options: options.operator };
+        let mut this = Environment { operator: None, sim, plane, options: options.operator, starts: 0 };
         if options.start == OperatorStart::Now {
             this.start_operator().await?;
         }
@@ -125,6 +131,7 @@ impl Environment {
     pub async fn start_operator(&mut self) -> Result<()> {
         if self.operator.is_none() {
             self.operator = Some(Operator::start(&self.options, &self.plane, &self.sim).await?);
+            self.starts += 1;
         }
         Ok(())
     }

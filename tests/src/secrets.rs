@@ -7,13 +7,15 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::prelude::*;
 use serde_json::Value;
 
 use crate::{Error, Result};
 
 /// The API server's audit log in an environment's folder.
 pub(crate) const AUDIT_LOG: &str = "audit.jsonl";
-/// What the API server writes down there: Secrets as they were given, and all that could give one away.
+/// What the API server writes down there: Secrets as they were given, all that could give one away, and of the operator's
+/// other requests what they were for.
 pub(crate) const AUDIT_POLICY: &str = "
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -27,6 +29,8 @@ rules:
       - {group: events.k8s.io}
       - {group: azureml.dev}
       - {group: coordination.k8s.io}
+  - level: Metadata
+    users: ['system:serviceaccount:azureml-system:azureml-operator']
   - level: None
 ";
 /// Logs of programs that aren't the operator.
@@ -41,16 +45,21 @@ const SHORTEST: usize = 8;
 pub struct Known(BTreeMap<String, String>);
 
 impl Known {
-    /// Takes in a value; of a PEM file its private parts.
+    /// Takes in a value in each form that it could be told in; of a PEM file its private parts, and the file as a whole.
     pub fn add(&mut self, what: &str, value: &str) {
-        if value.contains("-----BEGIN") {
-            for key in value.split("-----BEGIN ").filter(|part| part.contains("PRIVATE KEY-----")) {
-                // The first and the last line are the same in every key.
-                let lines = key.lines().skip(1).filter(|line| line.len() > 40);
-                lines.for_each(|line| drop(self.0.insert(line.to_owned(), what.to_owned())));
-            }
-        } else if value.len() >= SHORTEST {
-            self.0.insert(value.to_owned(), what.to_owned());
+        if !value.contains("-----BEGIN") {
+            return self.add_forms(what, value);
+        }
+        for key in value.split("-----BEGIN ").filter(|part| part.contains("PRIVATE KEY-----")) {
+            self.add_forms(what, value);
+            // The first and the last line are the same in every key.
+            key.lines().skip(1).filter(|line| line.len() > 40).for_each(|line| self.add_forms(what, line));
+        }
+    }
+
+    fn add_forms(&mut self, what: &str, value: &str) {
+        for form in forms(value).into_iter().filter(|form| form.len() >= SHORTEST) {
+            self.0.insert(form, what.to_owned());
         }
     }
 
@@ -59,6 +68,31 @@ impl Known {
         let found = self.0.iter().find(|(value, _)| text.contains(value.as_str()));
         found.map(|(_, what)| what.clone()).or_else(|| holds_token(text).then(|| "a signed token".to_owned()))
     }
+}
+
+/// A value as it is and as it stands in other texts: in base64 of each alphabet, percent-encoded in a URL or a form, and
+/// in JSON. In base64 without padding, since that with it begins so.
+fn forms(value: &str) -> [String; 6] {
+    let json = Value::from(value).to_string();
+    let percent = percent_encoded(value);
+    [
+        value.to_owned(),
+        BASE64_STANDARD_NO_PAD.encode(value),
+        BASE64_URL_SAFE_NO_PAD.encode(value),
+        percent.replace("%20", "+"),
+        percent,
+        json[1..json.len() - 1].to_owned(),
+    ]
+}
+
+/// All but RFC 3986's unreserved characters as their bytes.
+fn percent_encoded(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(byte).collect()
 }
 
 /// Whether a text holds a JSON web token: header and claims, each the base64 of a JSON object.
@@ -77,14 +111,7 @@ fn holds_token(text: &str) -> bool {
 /// # Errors
 /// [`Error::Invalid`] that names the secret and the place; or if the folder or its audit log can't be read.
 pub fn search(dir: &Path, known: &mut Known) -> Result<usize> {
-    let read = |path: &Path| {
-        let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
-        Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let audit = dir.join(AUDIT_LOG);
-    let records = read(&audit)?;
-    // The last line may be half written.
-    let records: Vec<Value> = records.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let records = audit(dir)?;
     let of_secret = |record: &Value| record["objectRef"]["resource"] == "secrets";
     records.iter().filter(|record| of_secret(record)).for_each(|record| learn(known, record));
 
@@ -92,8 +119,12 @@ pub fn search(dir: &Path, known: &mut Known) -> Result<usize> {
     for record in records.iter().filter(|record| !of_secret(record)) {
         let about = &record["objectRef"];
         let place = format!("{} of {}/{} {}", record["verb"], about["resource"], about["subresource"], about["name"]);
-        refuse(known, &place, &record["requestObject"].to_string())?;
-        places += 1;
+        refuse(known, &place, record["requestURI"].as_str().unwrap_or_default())?;
+        // Of what is only read there is nothing else.
+        if record["requestObject"].is_object() {
+            refuse(known, &place, &record["requestObject"].to_string())?;
+            places += 1;
+        }
     }
     for entry in std::fs::read_dir(dir).map_err(Error::io(format!("read {}", dir.display())))? {
         let path = entry.map_err(Error::io(format!("read {}", dir.display())))?.path();
@@ -106,6 +137,20 @@ pub fn search(dir: &Path, known: &mut Known) -> Result<usize> {
     Ok(places)
 }
 
+/// The audit log of an environment's folder.
+///
+/// # Errors
+/// If it can't be read.
+pub fn audit(dir: &Path) -> Result<Vec<Value>> {
+    // The last line may be half written.
+    Ok(read(&dir.join(AUDIT_LOG))?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io(format!("read {}", path.display())))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 fn refuse(known: &Known, place: &str, text: &str) -> Result<()> {
     let found = known.find(text);
     found.map_or(Ok(()), |what| Err(Error::Invalid(format!("{place} gives away {what}"))))
@@ -114,13 +159,15 @@ fn refuse(known: &Known, place: &str, text: &str) -> Result<()> {
 /// Takes in the values of a Secret that somebody wrote.
 fn learn(known: &mut Known, record: &Value) {
     let object = &record["requestObject"];
-    for (member, decode) in [("data", true), ("stringData", false)] {
+    for (member, encoded) in [("data", true), ("stringData", false)] {
         for (key, value) in object[member].as_object().into_iter().flatten() {
             let Some(value) = value.as_str().filter(|_| !PUBLIC.contains(&key.as_str())) else { continue };
             let what = format!("{key} of the Secret {}", record["objectRef"]["name"]);
-            known.add(&what, value);
-            if decode && let Ok(bytes) = serde_json::from_value::<k8s_openapi::ByteString>(Value::from(value)) {
-                known.add(&what, &String::from_utf8_lossy(&bytes.0));
+            let text = BASE64_STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            match text.filter(|_| encoded) {
+                Some(text) => known.add(&what, &text),
+                // As given, or bytes that only base64 can tell.
+                None => known.add(&what, value),
             }
         }
     }
@@ -156,16 +203,23 @@ mod tests {
 
     const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln";
 
+    /// A value that is another one in each form.
+    const ODD: &str = "a\"b c?>~~/\\+";
+
     /// A folder as an environment leaves it, with one text in the operator's log and one request on the audit log.
     fn folder(name: &str, log: &str, request: &Value, metrics: &str) -> std::path::PathBuf {
         let dir = std::env::temp_dir().join(format!("azureml-secrets-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let secret = json!({
             "verb": "create", "objectRef": {"resource": "secrets", "name": "azure-sp"},
-            "requestObject": {"stringData": {"AZURE_CLIENT_SECRET": "hunter22hunter"}, "data": {"password": "c2VzYW1lLW9wZW4="}}
+            "requestObject": {
+                "stringData": {"AZURE_CLIENT_SECRET": "hunter22hunter", "odd": ODD},
+                "data": {"password": "c2VzYW1lLW9wZW4="},
+            }
         });
+        let looked = json!({"verb": "get", "objectRef": {"resource": "namespaces"}, "level": "Metadata"});
         let other = json!({"verb": "update", "objectRef": {"resource": "events"}, "requestObject": request});
-        std::fs::write(dir.join(AUDIT_LOG), format!("{secret}\n{other}\n")).unwrap();
+        std::fs::write(dir.join(AUDIT_LOG), format!("{secret}\n{looked}\n{other}\n")).unwrap();
         std::fs::write(dir.join("azureml-operator.log"), log).unwrap();
         std::fs::write(dir.join("azureml-operator.metrics.log"), metrics).unwrap();
         std::fs::write(dir.join("azure-sim.log"), "hunter22hunter").unwrap();
@@ -181,6 +235,15 @@ mod tests {
             ("log", "with hunter22hunter", json!({}), "", Some("azureml-operator.log")),
             ("decoded", "with sesame-open", json!({}), "", Some("password")),
             ("encoded", "with c2VzYW1lLW9wZW4=", json!({}), "", Some("password")),
+            ("base64", "with aHVudGVyMjJodW50ZXI=", json!({}), "", Some("CLIENT_SECRET")),
+            ("unpadded", "with aHVudGVyMjJodW50ZXI", json!({}), "", Some("CLIENT_SECRET")),
+            ("odd", &format!("with {ODD}"), json!({}), "", Some("odd")),
+            ("odd-base64", "with YSJiIGM/Pn5+L1wr", json!({}), "", Some("odd")),
+            ("odd-base64url", "with YSJiIGM_Pn5-L1wr", json!({}), "", Some("odd")),
+            ("odd-percent", "with ?x=a%22b%20c%3F%3E~~%2F%5C%2B", json!({}), "", Some("odd")),
+            ("odd-form", "with x=a%22b+c%3F%3E~~%2F%5C%2B", json!({}), "", Some("odd")),
+            ("odd-json", r#"with "a\"b c?>~~/\\+""#, json!({}), "", Some("odd")),
+            ("odd-event", "", json!({"note": ODD}), "", Some("events")),
             ("event", "", json!({"note": "hunter22hunter"}), "", Some("events")),
             ("metric", "", json!({}), "a{b=\"hunter22hunter\"} 1", Some("metrics")),
             ("token", &format!("Bearer {TOKEN}"), json!({}), "", Some("signed token")),
