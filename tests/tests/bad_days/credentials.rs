@@ -1,13 +1,17 @@
 //! Credentials: missing, wrong, expired, revoked, without rights, of another kind. Each heals without a restart.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use azureml_tests::sim::demo;
 use azureml_tests::team::{WORKSPACE, brisk_operator};
-use azureml_tests::{Operator, OperatorStart};
+use azureml_tests::{Operator, OperatorStart, operator};
 use serde_json::{Value, json};
 
 use crate::support::{Case, Days, SECRET, Weather, all, refused_until_done};
+
+/// The operator's own Secret, with which it hashes values.
+const KEY: &str = "azureml-operator-hash-key";
 
 const CASES: &[&str] = &[
     "no-secret",
@@ -46,6 +50,36 @@ async fn credentials_are_told_apart_and_heal_without_a_restart() {
         ("no-password", Box::pin(no_password(days.open("no-password")))),
     ])
     .await;
+    secrets_are_asked_for_by_name(&days);
+    azureml_promises::held("bad_days::credentials_are_told_apart_and_heal_without_a_restart", CASES.len() + 1);
+}
+
+/// What the API server has on record of the operator: no list and no watch of Secrets, and none that no manifest names.
+fn secrets_are_asked_for_by_name(days: &Days) {
+    let records = azureml_tests::secrets::audit(days.env.plane.dir().path()).unwrap();
+    let user = format!("system:serviceaccount:{}:{}", operator::NAMESPACE, operator::NAME);
+    let ours = records.iter().filter(|record| record["user"]["username"] == user);
+    let of = |plural: &'static str| {
+        let about = ours.clone().map(|record| (&record["objectRef"], &record["verb"]));
+        let about = about.filter(move |(object, _)| object["resource"] == plural);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        about.map(move |(object, verb)| (text(verb), text(&object["namespace"]), text(&object["name"])))
+    };
+    // Reads are on record at all.
+    for verb in ["list", "watch"] {
+        assert!(of("workspaces").any(|(seen, ..)| seen == verb), "no {verb} of Workspaces on record");
+    }
+    let verbs: BTreeSet<String> = of("secrets").map(|(verb, ..)| verb).collect();
+    assert_eq!(verbs, ["create", "get", "patch"].map(String::from).into());
+    for (verb, namespace, name) in of("secrets") {
+        let may = match (namespace.as_str(), name.as_str()) {
+            (operator::NAMESPACE, KEY) => verb != "patch",
+            ("no-password", "node-login") => verb == "get",
+            (case, "azure-sp") => verb != "create" && CASES.contains(&case),
+            _ => false,
+        };
+        assert!(may, "the operator may not {verb} Secret {namespace}/{name}");
+    }
 }
 
 /// The Workspace and a cluster of it tell the same.
@@ -263,6 +297,8 @@ async fn no_password(case: Case<'_>) {
     case.secret("node-login", json!({"user": "ops"}));
     case.tells("gpu", "SecretNotFound", &[path, "Secret no-password/node-login has no text under key password"]).await;
     assert!(case.writes("gpu").await.is_empty());
+    // One that no manifest names.
+    case.secret("bystander", json!({"password": "none-of-our-business"}));
     case.secret("node-login", json!({"password": "a-password-of-nobody"}));
     case.ready("gpu").await;
     assert_eq!(case.writes("gpu").await, ["PUT 201"]);

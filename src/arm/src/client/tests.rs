@@ -160,6 +160,7 @@ async fn tokens_go_nowhere_else() {
     assert!(world.left(OperationKind::Read) > before, "the unused permit was spent");
     assert!(world.arm.get("https://other.example/", "v", world.read()).await.is_err());
     assert_eq!(world.seen().len(), 3);
+    azureml_promises::held("src/arm/src/client/tests.rs::tokens_go_nowhere_else", 5);
 }
 
 #[tokio::test]
