@@ -12,15 +12,19 @@ mod documents;
 mod mutants;
 mod operator;
 mod rest;
+mod setup;
+mod told;
 mod world;
 
 use std::time::Instant;
 
-use stateright::{Checker, HasDiscoveries, Model, Path};
+use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::documents::{Care, Manifest};
 use crate::mutants::Mutant;
-use crate::world::{Checked, Deed, Fault, Happening, Setup, World};
+use crate::setup::{Deed, Fault, Setup};
+use crate::told::told;
+use crate::world::Checked;
 
 /// What is walked through by default, each row a model of its own.
 fn setups() -> Vec<Setup> {
@@ -65,6 +69,7 @@ fn mutants() -> Vec<(Mutant, Setup)> {
     let two = Setup { name: "two replicas", replicas: 2, ..PLAIN };
     let edit = &[Deed::Edit(SCALED)];
     let taken = Setup { name: "taken", people: edit, deeds: 1, trouble: TAKEN, faults: 2, ..PLAIN };
+    let edited = Setup { name: "edited", people: edit, deeds: 1, ..PLAIN };
     vec![
         (Mutant::NoWindow, trouble(&[Fault::LoseAnswer])),
         (Mutant::NoIntent, trouble(&[Fault::Crash])),
@@ -75,6 +80,10 @@ fn mutants() -> Vec<(Mutant, Setup)> {
         (Mutant::EverybodysIsOurs, Setup { name: "another's", occupied: true, ..PLAIN }),
         (Mutant::PausedOrNot, Setup { name: "paused", start: PAUSED, ..PLAIN }),
         (Mutant::OperationsNeverEnd, trouble(GONE)),
+        (Mutant::EditsSwallowed, edited.clone()),
+        (Mutant::ContradictionsRest, edited.clone()),
+        (Mutant::WatchWakesNobody, edited),
+        (Mutant::ListWakesNobody, trouble(GONE)),
     ]
 }
 
@@ -127,20 +136,6 @@ fn hold(setups: Vec<Setup>) -> usize {
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     states.iter().sum()
-}
-
-/// How it comes to what is wrong.
-fn told(model: &Checked, property: &str, path: Path<World, Happening>) -> String {
-    let last = path.last_state().clone();
-    let mut told = format!("not so: {property}\n");
-    for (world, happening) in path.into_vec() {
-        told.push_str(&model.describe(&world));
-        if let Some(happening) = happening {
-            told.push_str(&format!("{happening:?}\n"));
-        }
-    }
-    let why = last.broken.map_or_else(|| model.comes_to_rest(&last).err(), |broken| Some(broken.to_owned()));
-    told + &format!("wrong: {}\n", why.unwrap_or_default())
 }
 
 #[test]

@@ -23,4 +23,12 @@ pub enum Mutant {
     PausedOrNot,
     /// It takes every operation for one that goes on.
     OperationsNeverEnd,
+    /// An edit that its own status write went over is no news to it.
+    EditsSwallowed,
+    /// Where list and read contradict each other, it looks again only when something else changes.
+    ContradictionsRest,
+    /// Its watch wakes nobody.
+    WatchWakesNobody,
+    /// A changed list wakes nobody.
+    ListWakesNobody,
 }

@@ -47,6 +47,24 @@ pub struct Stored {
     pub status: Id,
 }
 
+impl Stored {
+    /// What of the object is news when it changes: [`Object::signature`], as far as the model changes it.
+    pub fn signature(&self) -> impl PartialEq {
+        (self.uid, self.generation, self.deleting, self.finalizer)
+    }
+}
+
+/// When a process looks at the object next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Due {
+    /// When something wakes it.
+    No,
+    /// After ten intervals: nothing that is to be done may wait for that.
+    Slow,
+    /// At once, or at the next interval.
+    Soon,
+}
+
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -58,8 +76,12 @@ pub struct Process {
     pub cached: Option<Stored>,
     /// Whether that is what the API server has: the resourceVersions are equal.
     pub is_current: bool,
-    /// The list that it read last, where that counts: it was asked for after its last write.
+    /// The list that it read last.
     pub snapshot: Option<Snapshot>,
+    /// Whether it takes an operation of ours for being under way: each list wakes it then.
+    pub is_busy: bool,
+    /// When it looks next.
+    pub due: Due,
     /// The failure that the next try waits out, and whether it has.
     pub failed: Option<(Id, bool)>,
     /// The look under way.
@@ -69,6 +91,8 @@ pub struct Process {
 /// A list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
+    /// Whether it counts: it was asked for after the last write.
+    pub counts: bool,
     /// Whether the window has passed since it was asked for.
     pub is_old: bool,
     pub shows: Option<Resource>,
@@ -175,6 +199,7 @@ impl Minds {
             return None;
         }
         let Process { is_young, snapshot, failed, .. } = *process;
+        let snapshot = snapshot.filter(|snapshot| snapshot.counts);
         let key = Beginning { object, is_young, snapshot, failed };
         Some(self.begun.get(&key, || {
             let look = Look::new(

@@ -6,15 +6,29 @@
 //! That is sound for the schedule, and the schedule is one that the real engine has: the watch and lists arrive, timers
 //! fire, requests arrive, Azure ends its work, and time passes last. Where another order made a difference, its states are
 //! reachable ones too, and are run to rest themselves.
+//!
+//! A look is only taken for granted where something wakes it soon. What would be done at rest by a look that is ten
+//! intervals away is a wake-up that was lost.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use crate::azure::{State, Whose};
 use crate::documents::Care;
+use crate::operator::Due;
 use crate::world::{Checked, Happening, World};
 
 /// No run to rest takes as many steps.
 const LONGEST: usize = 1_000;
+
+/// Whether two states differ at most in when they are looked at.
+fn same(one: &World, other: &World) -> bool {
+    let timeless = |world: &World| {
+        let mut world = world.clone();
+        world.processes.iter_mut().flatten().for_each(|process| process.due = Due::No);
+        world
+    };
+    timeless(one) == timeless(other)
+}
 
 impl Checked {
     /// Runs a state to rest.
@@ -40,9 +54,11 @@ impl Checked {
                 Some(next) => world = next,
                 None => {
                     // Nothing happens any more but looks; those and the passing of time have to change nothing.
-                    let looked = self.look_once(&world);
-                    let passed = self.listed(self.after(&looked, Happening::Pass).unwrap_or(looked));
-                    if passed == world {
+                    let passed = self.looked_and_passed(&world, Due::Soon);
+                    if same(&passed, &world) {
+                        if !same(&self.looked_and_passed(&world, Due::No), &world) {
+                            return Err("what is to be done waits for ten intervals".to_owned());
+                        }
                         self.is_as_the_manifest_says(&world)?;
                         break;
                     }
@@ -76,13 +92,21 @@ impl Checked {
         lists.fold(world.clone(), |world, p| self.after(&world, Happening::List(p)).unwrap_or(world))
     }
 
-    /// Each process looks once.
-    fn look_once(&self, world: &World) -> World {
+    /// Each process that is due looks once, and time passes.
+    fn looked_and_passed(&self, world: &World, due: Due) -> World {
+        let looked = self.look_once(world, due);
+        self.listed(self.after(&looked, Happening::Pass).unwrap_or(looked))
+    }
+
+    /// Each process looks once that is due so soon. The list wakes who takes an operation for being under way.
+    fn look_once(&self, world: &World, due: Due) -> World {
         let mut world = world.clone();
         for p in 0..world.processes.len() {
-            if world.processes[p].as_ref().is_none_or(|process| !process.leads) {
+            let Some(process) = world.processes[p].as_mut().filter(|process| process.leads) else { continue };
+            if process.due < due && !process.is_busy {
                 continue;
             }
+            process.due = Due::Soon;
             if let Some(begun) = self.after(&world, Happening::Begin(p)) {
                 world = begun;
             }

@@ -2,15 +2,20 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use azureml_operator::reconcile::look::{Effect, Next};
+use azureml_operator::reconcile::look::{Effect, Next, ViewAge};
 use serde_json::Value;
 use stateright::{Model, Property};
 
 use crate::azure::{Answer, Azure, Broken, Lag, Request, Resource, Stand, Whose, WrittenVerb};
 use crate::documents::{Care, Manifest};
 use crate::mutants::Mutant;
-use crate::operator::{Entry, Happened, Minds, Process, Snapshot, Stored, UnderWay};
+use crate::operator::{Due, Entry, Happened, Minds, Process, Snapshot, Stored, UnderWay};
+use crate::setup::{Deed, Fault, Setup};
+
+/// When an object is looked at though nothing changes: ten intervals.
+const SLOW: Duration = Duration::from_secs(600);
 
 /// A state of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,71 +31,6 @@ pub struct World {
     pub faults: u8,
     /// A promise that was broken on the way here.
     pub broken: Option<Broken>,
-}
-
-/// What is tried.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    pub name: &'static str,
-    /// The manifest at the start.
-    pub start: Manifest,
-    /// What people may do.
-    pub people: &'static [Deed],
-    /// How often in all.
-    pub deeds: u8,
-    /// What may go wrong.
-    pub trouble: &'static [Fault],
-    /// How often in all.
-    pub faults: u8,
-    /// How many processes there are; only the first leads at the start.
-    pub replicas: usize,
-    /// Whether somebody else's resource has the name at the start.
-    pub occupied: bool,
-}
-
-impl Setup {
-    /// Whether a manifest is tried that leaves Azure alone when its object goes.
-    pub fn may_be_left(&self) -> bool {
-        let edits = self.people.iter().filter_map(|deed| match deed {
-            Deed::Edit(manifest) => Some(*manifest),
-            Deed::Delete | Deed::MakeAgain => None,
-        });
-        edits.chain([self.start]).any(|manifest| manifest.care == Care::Observe)
-    }
-}
-
-/// What people do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// Edit the manifest.
-    Edit(Manifest),
-    /// Delete the object.
-    Delete,
-    /// Make it again once it is gone.
-    MakeAgain,
-}
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The process is killed, and starts again.
-    Crash,
-    /// A request has its effect, and its answer is lost.
-    LoseAnswer,
-    /// A request is lost.
-    LoseRequest,
-    /// Azure refuses a request.
-    Refuse,
-    /// Azure's operation fails.
-    FailWork,
-    /// The read before a write fails.
-    FailRead,
-    /// Somebody changes the resource by hand.
-    ChangeByHand,
-    /// Somebody deletes it by hand.
-    DeleteByHand,
-    /// Somebody else takes the name.
-    Occupy,
 }
 
 /// What can happen.
@@ -146,6 +86,7 @@ impl Checked {
         for (p, process) in world.processes.iter().enumerate() {
             let Some(process) = process.as_ref().filter(|process| process.leads) else { continue };
             match process.look {
+                None if process.due == Due::No => {}
                 None => steps.push(Happening::Begin(p)),
                 Some(_) if world.is_waiting(p) => {}
                 Some(_) => steps.push(Happening::GoOn(p)),
@@ -158,7 +99,8 @@ impl Checked {
             if !process.is_current {
                 steps.push(Happening::Watch(p));
             }
-            if process.snapshot != Some(Snapshot { is_old: false, shows: world.azure.listed() }) {
+            let fresh = Snapshot { counts: true, is_old: false, shows: world.azure.listed() };
+            if process.snapshot != Some(fresh) || (process.is_busy && process.due != Due::Soon) {
                 steps.push(Happening::List(p));
             }
             if process.failed.is_some_and(|(_, over)| !over) {
@@ -182,17 +124,33 @@ impl Checked {
             Happening::Watch(p) => {
                 let object = world.object;
                 let process = world.process(p);
-                (process.cached, process.is_current) = (object, true);
+                let before = std::mem::replace(&mut process.cached, object);
+                process.is_current = true;
+                let wakes = self.mutant() != Mutant::WatchWakesNobody;
+                match object {
+                    None => process.due = Due::No,
+                    Some(now) if before.is_none_or(|it| wakes && it.signature() != now.signature()) => {
+                        process.due = Due::Soon;
+                    }
+                    Some(_) => {}
+                }
             }
             Happening::List(p) => {
                 let shows = world.azure.listed();
-                world.process(p).snapshot = Some(Snapshot { is_old: false, shows });
+                let process = world.process(p);
+                let before = process.snapshot.replace(Snapshot { counts: true, is_old: false, shows });
+                let wakes = self.mutant() != Mutant::ListWakesNobody;
+                let news = before.is_none_or(|before| wakes && (before.shows != shows || process.is_busy));
+                if news && process.cached.is_some() {
+                    process.due = Due::Soon;
+                }
             }
             Happening::Begin(p) => {
                 let process = world.process(p);
                 let look = self.minds.begin(process)?;
+                process.due = Due::No;
                 process.look = Some(UnderWay { look, on_current: process.is_current, mistakable: false });
-                let absent = process.snapshot.is_some_and(|snapshot| snapshot.shows.is_none());
+                let absent = process.snapshot.is_some_and(|snapshot| snapshot.counts && snapshot.shows.is_none());
                 if self.mutant() == Mutant::ReleaseOnAbsent && absent && process.cached.is_some_and(|it| it.deleting) {
                     let writable = process.is_current;
                     release(&mut world, p, writable);
@@ -245,7 +203,7 @@ impl Checked {
         for process in world.processes.iter_mut().flatten() {
             aged(&mut process.cached);
             process.is_young = false;
-            process.snapshot = process.snapshot.map(|snapshot| Snapshot { is_old: true, ..snapshot });
+            process.snapshot = process.snapshot.map(|snapshot| Snapshot { is_old: snapshot.counts, ..snapshot });
             if let Some(look) = &mut process.look {
                 let differed = Some(self.minds.entry(look.look).before) != before;
                 look.look = self.minds.age(look.look);
@@ -277,7 +235,7 @@ impl Checked {
             }
             Effect::ReadFresh => Happened::Fresh(world.azure.read()),
             Effect::AddFinalizer => match world.object.filter(|object| writable && !object.deleting) {
-                None => return world.process(p).look = None,
+                None => return world.process(p).conflicts(),
                 Some(object) => {
                     let held = Stored { finalizer: true, ..object };
                     world.store(p, held);
@@ -285,7 +243,7 @@ impl Checked {
                 }
             },
             Effect::RecordIntent => match world.object.filter(|_| writable) {
-                None => return world.process(p).look = None,
+                None => return world.process(p).conflicts(),
                 Some(object) => {
                     if !object.manifest.may_write() {
                         world.broken = Some("nothing is written when paused or only observing");
@@ -300,13 +258,16 @@ impl Checked {
             },
             Effect::Send { verb, .. } => {
                 let request = Request { from: Some(p), verb: (*verb).into(), body: entry.body };
+                world.process(p).is_busy = true;
                 return world.azure.on_the_way.push(request);
             }
             Effect::Report(report) => {
                 if report.next == Next::OnChange {
                     world.broken = Some("a look always leads to another");
                 }
-                return self.report(world, p, under_way, &entry);
+                let mutant = self.mutant() == Mutant::ContradictionsRest && report.view == ViewAge::Behind;
+                let rests = mutant || report.next == Next::After(SLOW);
+                return self.report(world, p, &entry, if rests { Due::Slow } else { Due::Soon });
             }
             Effect::Release => return release(world, p, writable),
             other => unreachable!("{other:?} doesn't reach the world"),
@@ -321,18 +282,31 @@ impl Checked {
     }
 
     /// The status is written on the object that was looked at, or on one whose status nobody else has touched since.
-    fn report(&self, world: &mut World, p: usize, under_way: UnderWay, entry: &Entry) {
+    fn report(&self, world: &mut World, p: usize, entry: &Entry, next: Due) {
+        let Some(under_way) = world.process(p).look.take() else { return };
+        let attempt = self.minds.attempt(entry);
         let process = world.process(p);
-        process.failed = self.minds.attempt(entry);
-        process.look = None;
-        let before = entry.before;
-        let uid = entry.look.owner.uid.clone();
-        let Some(object) = world.object.filter(|object| format!("u{}", object.uid) == uid) else { return };
-        let writable = under_way.on_current || self.mutant() == Mutant::NoConflicts;
-        let untouched = object.status == before && !under_way.mistakable;
-        if entry.status != before && (writable || untouched) {
-            world.store(p, Stored { status: entry.status, ..object });
+        process.failed = attempt;
+        process.is_busy = entry.look.status.operation.is_some();
+        if entry.status == entry.before {
+            return process.wake(next);
         }
+        let uid = entry.look.owner.uid.clone();
+        let Some(object) = world.object.filter(|object| format!("u{}", object.uid) == uid) else {
+            return world.process(p).conflicts();
+        };
+        let writable = under_way.on_current || self.mutant() == Mutant::NoConflicts;
+        let untouched = object.status == entry.before && !under_way.mistakable;
+        if !writable && !untouched {
+            return world.process(p).conflicts();
+        }
+        let seen = &entry.look.object;
+        let finalizer = seen.has_finalizer() == object.finalizer;
+        let same =
+            seen.generation() == i64::from(object.generation) && seen.is_deleting() == object.deleting && finalizer;
+        let overwritten = !same && self.mutant() != Mutant::EditsSwallowed;
+        world.process(p).wake(if overwritten { Due::Soon } else { next });
+        world.store(p, Stored { status: entry.status, ..object });
     }
 
     fn arrive(&self, world: &mut World, i: usize, arrival: Arrival) {
@@ -351,7 +325,8 @@ impl Checked {
         world.broken = world.broken.or(broken);
         if let Some(p) = request.from {
             // What was listed before the write ended doesn't count from here on.
-            world.process(p).snapshot = None;
+            let snapshot = &mut world.process(p).snapshot;
+            *snapshot = snapshot.map(|snapshot| Snapshot { counts: false, is_old: false, ..snapshot });
             self.happen(world, p, answer.map_or(Happened::Unanswered, Happened::Answered));
         }
     }
@@ -430,8 +405,9 @@ enum Arrival {
 
 /// The finalizer goes, and the object with it.
 fn release(world: &mut World, p: usize, writable: bool) {
-    world.process(p).look = None;
-    let Some(object) = world.object.filter(|_| writable) else { return };
+    let process = world.process(p);
+    (process.look, process.is_busy) = (None, false);
+    let Some(object) = world.object.filter(|_| writable) else { return world.process(p).wake(Due::Soon) };
     let left = |now: Resource| now.whose == Whose::Ours;
     let making = |request: &Request| request.verb == WrittenVerb::Create;
     let kept = world.azure.now.is_some_and(left) || world.azure.on_the_way.iter().any(making);
@@ -450,7 +426,30 @@ fn fresh(minds: &Minds, manifest: Manifest) -> Stored {
 
 /// A process that has just started.
 fn process(leads: bool) -> Process {
-    Process { leads, is_young: true, cached: None, is_current: false, snapshot: None, failed: None, look: None }
+    Process {
+        leads,
+        is_young: true,
+        cached: None,
+        is_current: false,
+        snapshot: None,
+        is_busy: false,
+        due: Due::No,
+        failed: None,
+        look: None,
+    }
+}
+
+impl Process {
+    /// It looks again by then at the latest.
+    fn wake(&mut self, due: Due) {
+        self.due = self.due.max(due);
+    }
+
+    /// The API server refuses a write, and the look is repeated a little later.
+    fn conflicts(&mut self) {
+        self.look = None;
+        self.wake(Due::Soon);
+    }
 }
 
 impl World {
@@ -498,25 +497,6 @@ impl World {
         if let Some(look) = &mut process.look {
             look.on_current = true;
         }
-    }
-}
-
-impl Checked {
-    /// A state in a few lines.
-    pub fn describe(&self, world: &World) -> String {
-        let Azure { now, list, get, on_the_way, .. } = &world.azure;
-        let mut text =
-            format!("    {:?}\n    azure {now:?} list {list:?} read {get:?} on the way {on_the_way:?}\n", world.object);
-        for process in world.processes.iter().flatten() {
-            let effect = process.look.map(|look| format!("{:?}", self.minds.entry(look.look).effect));
-            let effect: String = effect.unwrap_or_default().chars().take(160).collect();
-            let cached = process.cached.map(|cached| (cached.generation, cached.status));
-            let Process { is_current, is_young, snapshot, failed, .. } = process;
-            text.push_str(&format!(
-                "    process knows {cached:?} current {is_current} young {is_young} list {snapshot:?} failed {failed:?} {effect}\n"
-            ));
-        }
-        text
     }
 }
 
