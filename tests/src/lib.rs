@@ -21,6 +21,7 @@ pub mod sim;
 pub mod supervise;
 pub mod team;
 pub mod tools;
+pub mod tunnel;
 pub mod wait;
 
 pub use cargo::binary;
@@ -33,4 +34,5 @@ pub use operator::{Operator, OperatorOptions};
 pub use rundir::RunDir;
 pub use sim::{Mark, Sim, SimClient, SimOptions, SimRequest, Throttle};
 pub use team::Team;
+pub use tunnel::Tunnel;
 pub use wait::Until;

@@ -1,11 +1,15 @@
-//! A cloud that lags behind: its Machine Learning provider offers no api-version as new as ours.
+//! Clouds that aren't reached as usual: one that lags behind, whose Machine Learning provider offers no api-version as new
+//! as ours, and one behind a proxy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::process::Command;
 
 use azureml_tests::sim::demo;
-use azureml_tests::team::{Team, WORKSPACE, brisk, condition, laid};
-use azureml_tests::{EnvOptions, Environment, Result, RunDir, SimOptions, SimRequest, Until, binary, operator};
+use azureml_tests::team::{Team, WORKSPACE, brisk, brisk_operator, condition, laid};
+use azureml_tests::{
+    EnvOptions, Environment, Operator, OperatorStart, Result, RunDir, SimOptions, SimRequest, Tunnel, Until, binary,
+    operator,
+};
 use serde_json::{Value, json};
 
 const NEWEST_HERE: &str = "2024-10-01";
@@ -44,11 +48,21 @@ async fn older(env: &Environment) -> Result<()> {
     assert_eq!(writes.map(|request| request.method.as_str()).collect::<Vec<_>>(), ["PUT", "PATCH"]);
 
     // The command line finds its way as well.
+    planned(&team, &operator::environment(&env.sim));
+
+    team.delete("amlcc", "gpu")?;
+    team.wait("gpu", Until::gone()).await?;
+    Ok(())
+}
+
+/// The command line plans the cluster `gpu` with these variables, and finds nothing to do.
+fn planned(team: &Team<'_>, variables: &[(String, String)]) {
+    let env = team.env;
     let file = env.plane.dir().path().join("gpu.json");
-    let cluster = team.get("gpu")?;
+    let cluster = team.get("gpu").unwrap();
     let manifest = json!({
         "apiVersion": cluster["apiVersion"], "kind": cluster["kind"], "spec": cluster["spec"],
-        "metadata": {"name": "gpu", "namespace": "older"},
+        "metadata": {"name": "gpu", "namespace": team.namespace},
     });
     std::fs::write(&file, manifest.to_string()).unwrap();
     let program = binary("kubectl-azureml", "kubectl-azureml").unwrap();
@@ -56,13 +70,62 @@ async fn older(env: &Environment) -> Result<()> {
         .args(["plan", "-f"])
         .arg(&file)
         .env("KUBECONFIG", env.plane.kubeconfig())
-        .envs(operator::environment(&env.sim))
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{words}");
+}
 
-    team.delete("amlcc", "gpu")?;
-    team.wait("gpu", Until::gone()).await?;
+/// Where Azure is said to be: nothing listens there, so that only the proxy's way leads to azure-sim.
+const AZURE: &str = "localhost:9";
+
+/// Azure is reached through the proxy only, the API server as `NO_PROXY` says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_stands_before_azure() {
+    let options = EnvOptions { start: OperatorStart::Later, ..brisk() };
+    let env = Environment::start(options).await.unwrap_or_else(|error| panic!("{error}"));
+    behind_a_proxy(&env).await.unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("clouds::a_proxy_stands_before_azure", 4);
+}
+
+async fn behind_a_proxy(env: &Environment) -> Result<()> {
+    let team = Team::new(env, "proxied")?;
+    let tunnel = Tunnel::open().await?;
+    let address = |url: &str| url.trim_start_matches("https://").to_string();
+    let api_server = address(&env.plane.url());
+    tunnel.leads(AZURE, &address(env.sim.url()));
+    team.cluster("gpu", json!({}))?;
+    for (no_proxy, nodes, targets) in [("127.0.0.1", 5, vec![AZURE]), ("", 6, vec![&*api_server, AZURE])] {
+        let azure = format!("https://{AZURE}");
+        let variables = [
+            ("AZURE_AUTHORITY_HOST", azure.clone()),
+            ("AZURE_RESOURCE_MANAGER_ENDPOINT", azure.clone()),
+            ("AZURE_RESOURCE_MANAGER_AUDIENCE", azure),
+            ("HTTPS_PROXY", tunnel.url()),
+            ("NO_PROXY", no_proxy.to_string()),
+        ]
+        .map(|(name, value)| (name.to_string(), value));
+        let mut options = brisk_operator();
+        options.env.extend(variables.clone());
+        let mark = env.sim.mark().await?;
+        let operator = Operator::start(&options, &env.plane, &env.sim).await?;
+        team.edit("gpu", json!({"scale": {"maxNodes": nodes}}))?;
+        team.wait("gpu", Until::condition("InSync", "True")).await?;
+        let requests = env.sim.since(mark).await?;
+        for sort in ["/oauth2/v2.0/token", "/computes", "/computes/gpu"] {
+            assert!(requests.iter().any(|request| request.path.ends_with(sort)), "no {sort} in {requests:#?}");
+        }
+        let reached = tunnel.take_connects();
+        assert_eq!(reached.keys().map(String::as_str).collect::<Vec<_>>(), targets, "NO_PROXY={no_proxy}");
+        operator.stop()?;
+
+        let mut all = operator::environment(&env.sim);
+        all.extend(variables);
+        tunnel.take_connects();
+        planned(&team, &all);
+        let reached = tunnel.take_connects();
+        assert_eq!(reached.keys().map(String::as_str).collect::<Vec<_>>(), targets, "NO_PROXY={no_proxy}, plan");
+    }
     Ok(())
 }

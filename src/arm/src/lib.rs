@@ -26,6 +26,7 @@ mod credential;
 mod error;
 mod http_client;
 mod ids;
+mod proxy;
 #[cfg(test)]
 mod testing;
 
@@ -42,4 +43,5 @@ pub use credential::{Certificate, Credential, CredentialConfig, CredentialError,
 pub use error::{ArmError, ErrorClass, ErrorKind, Sent, ThrottleOrigin};
 pub use http_client::{HttpClient, HttpClientError};
 pub use ids::{InvalidResourceId, ResourceId};
+pub use proxy::heeding_no_proxy;
 pub use secrecy::SecretString;

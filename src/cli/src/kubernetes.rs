@@ -77,7 +77,10 @@ async fn find(args: &PlanArgs) -> Result<Settings, ClusterError> {
     };
     let wanted = args.context.is_some() || args.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
     let config = match read {
-        Ok(config) => config,
+        Ok(mut config) => {
+            config.proxy_url = azureml_arm::heeding_no_proxy(config.proxy_url.take(), &config.cluster_url);
+            config
+        }
         Err(error) if wanted => return Err(unusable(args, &error)),
         // As kubectl: in a pod without a kubeconfig, the pod's own service account.
         Err(error) => match Config::incluster() {

@@ -86,7 +86,8 @@ pub async fn operator(settings: Settings) -> Result<(), StartError> {
 }
 
 async fn context(settings: Settings) -> Result<Context, StartError> {
-    let config = kube::Config::infer().await?;
+    let mut config = kube::Config::infer().await?;
+    config.proxy_url = azureml_arm::heeding_no_proxy(config.proxy_url.take(), &config.cluster_url);
     let pulse = Arc::new(Pulse::default());
     let client = ClientBuilder::try_from(config)?.with_layer(&PulseLayer(pulse.clone())).build();
     let cloud = Cloud::from_settings(
