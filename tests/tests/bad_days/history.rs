@@ -32,12 +32,17 @@ impl History {
         let objects: Api<DynamicObject> = Api::all_with(client, &resource);
         let mut events = std::pin::pin!(watcher::watcher(objects, watcher::Config::default()));
         while let Some(event) = events.next().await {
-            if let Ok(Event::Apply(object) | Event::InitApply(object)) = event {
-                let mut object = serde_json::to_value(&object).unwrap();
-                object["kind"] = json!(kind);
-                self.0.lock().unwrap().push(object);
+            match event {
+                Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                    let mut object = serde_json::to_value(&object).unwrap();
+                    object["kind"] = json!(kind);
+                    self.0.lock().unwrap().push(object);
+                }
+                Ok(_) => {}
+                // It is tried again: what was missed then is seen by those who look at the object itself. At once it would
+                // be tried without end when the API server has ended, and the test with it.
+                Err(_) => tokio::time::sleep(ASK_EVERY).await,
             }
-            // A break of the watch is tried again: what was missed then is seen by those who look at the object itself.
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::expected::{self, Shown};
 use crate::log::Entry;
-use crate::rows::{Effect, Fault, Felt, On};
+use crate::rows::{Effect, Fault, Felt, MAX_NODES, On};
 use crate::stage::{self, LONG, NAMESPACE, Stage};
 use crate::steps::{Family, Step, Wish};
 
@@ -57,6 +57,9 @@ impl<'a> Cell<'a> {
         if self.step == Step::SecondPage {
             self.second_cluster().await?;
         }
+        if self.step == Step::Subscription {
+            self.take_away(&self.workspace_id()).await?;
+        }
         let said = self.stage.history.end(&self.name);
         let mark = self.stage.log.of(&self.principal).len();
         self.arm().await?;
@@ -70,6 +73,9 @@ impl<'a> Cell<'a> {
         self.struck(mark, expected::strikes(&self.fault, self.step)).await?;
         self.told(said).await?;
         let struck = self.disarm().await?;
+        if self.fault.felt == Felt::Endless {
+            self.cut_short().await?;
+        }
         if expected::needs_correction(&self.fault, self.step) {
             self.edit(json!({"scale": {"maxNodes": 3}})).await?;
         }
@@ -128,13 +134,35 @@ impl<'a> Cell<'a> {
         if answer.status == 201 { Ok(()) } else { Err(format!("{answer:?}")) }
     }
 
-    fn id(&self, name: &str) -> String {
+    /// A person ends what never would. A deletion can't be deleted.
+    async fn cut_short(&self) -> Said<()> {
+        let id = self.id("gpu");
+        if self.step == Step::Delete {
+            return self.take_away(&id).await;
+        }
+        let arm = self.stage.sim.arm().await.map_err(|error| error.to_string())?;
+        let answer = arm.delete(&format!("{id}?underlyingResourceAction=Delete")).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        if answer.status == 202 { Ok(()) } else { Err(format!("{answer:?}")) }
+    }
+
+    /// Takes something away in Azure at once.
+    async fn take_away(&self, id: &str) -> Said<()> {
+        let taken = self.stage.sim.call(Method::DELETE, &format!("compute{id}"), None).await;
+        taken.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn workspace_id(&self) -> String {
         format!(
-            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.MachineLearningServices/workspaces/{}/computes/{name}",
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.MachineLearningServices/workspaces/{}",
             demo::SUBSCRIPTION,
             demo::RESOURCE_GROUP,
             self.workspace
         )
+    }
+
+    fn id(&self, name: &str) -> String {
+        format!("{}/computes/{name}", self.workspace_id())
     }
 
     async fn arm(&self) -> Said<()> {
@@ -145,8 +173,7 @@ impl<'a> Cell<'a> {
         if self.step == Step::Operation {
             // Azure keeps its own value: then the operation is asked how it ended.
             let patch = Step::Patch.matches(&self.workspace, &self.principal);
-            let field = "properties.properties.scaleSettings.maxNodeCount";
-            rules.push(json!({"match": patch, "times": 1, "fault": {"notHonoured": {"field": field}}}));
+            rules.push(json!({"match": patch, "times": 1, "fault": {"notHonoured": {"field": MAX_NODES}}}));
         }
         self.stage.sim.fault(json!(rules)).await.map(drop).map_err(|error| error.to_string())
     }
@@ -188,6 +215,12 @@ impl<'a> Cell<'a> {
         };
         match shown {
             Shown::Nothing => true,
+            Shown::Kept => {
+                let sync = condition(object, "InSync");
+                condition(object, "Ready")["status"] == "True"
+                    && sync["status"] == "False"
+                    && sync["reason"] == "NotHonoured"
+            }
             Shown::Stale => {
                 let sync = condition(object, "InSync");
                 sync["status"] == "Unknown" && sync["reason"] == "ObservationStale" && says(sync)

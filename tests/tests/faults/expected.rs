@@ -19,6 +19,7 @@ pub fn excluded(fault: &Fault, step: Step) -> Option<&'static str> {
         (On::Entra, _) => return Some("only Entra says so"),
         (_, Family::Token) => return Some("Entra doesn't speak ARM"),
         (On::Writes, family) if family != Family::Write => return Some("it is something that becomes of a write"),
+        (On::Lists, _) if !step.is_list() => return Some("only a list has another page"),
         (On::Big, _) if !matches!(step, Step::FirstList | Step::ListAtRest | Step::ReadBeforeCreate) => {
             return Some("40 MB a try: three places tell enough");
         }
@@ -31,6 +32,9 @@ pub fn excluded(fault: &Fault, step: Step) -> Option<&'static str> {
     let reads_it = matches!(family, Family::Before) || matches!(step, Step::ReadGone | Step::WorkspaceGone);
     if fault.felt == Felt::Missing && reads_it {
         return Some("that is how Azure says that it is gone, and is believed");
+    }
+    if fault.felt == Felt::Kept && step != Step::Patch {
+        return Some("that field has no older value, or doesn't change");
     }
     if fault.name == "truncated" && step == Step::Delete {
         return Some("an empty answer can't be cut");
@@ -50,6 +54,8 @@ pub enum Shown {
     Told { reason: &'static str, beside: &'static str },
     /// What is known is old.
     Stale,
+    /// All is well, but for what Azure keeps.
+    Kept,
 }
 
 /// The table: a failure of that kind at a step of that family.
@@ -62,6 +68,12 @@ pub fn shown(fault: &Fault, step: Step) -> Shown {
     let stalled = |reason| Shown::Told { reason, beside: "Stalled" };
     match (step.family(), fault.felt) {
         (_, Felt::Slow) | (Family::Hint, _) => Shown::Nothing,
+        (_, Felt::Kept) => Shown::Kept,
+        (_, Felt::Endless) => blocked(match step.wish() {
+            Wish::Create => "Creating",
+            Wish::Delete => "Deleting",
+            _ => "Updating",
+        }),
         // Writes.
         (Family::Write, Felt::Unclear) => blocked("Verifying"),
         (Family::Write, Felt::Stranger) => blocked("AzureUnavailable"),
@@ -156,12 +168,19 @@ pub fn most_after_lists(step: Step, lists: usize) -> Option<usize> {
 /// The writes to the cluster that take effect, from its creation to the step's end.
 pub fn writes(fault: &Fault, step: Step) -> Vec<&'static str> {
     let fails = fault.felt == Felt::Failed;
+    let again = fails || fault.felt == Felt::Kept;
     match step.wish() {
         Wish::Nothing => vec!["PUT"],
+        // With its workspace it is gone already.
+        Wish::Delete if step == Step::Subscription => vec!["PUT"],
+        // What somebody took away is made anew.
+        Wish::Create if fault.felt == Felt::Endless => vec!["PUT", "PUT"],
+        Wish::Patch if fault.felt == Felt::Endless => vec!["PUT", "PATCH", "PUT"],
+        Wish::Put if fault.felt == Felt::Endless => vec!["PUT", "PUT", "PUT"],
         // What failed is made anew.
         Wish::Create if fails => vec!["PUT", "DELETE", "PUT"],
         Wish::Create => vec!["PUT"],
-        Wish::Patch if fails => vec!["PUT", "PATCH", "PATCH"],
+        Wish::Patch if again => vec!["PUT", "PATCH", "PATCH"],
         Wish::Patch => vec!["PUT", "PATCH"],
         Wish::Put if fails => vec!["PUT", "PUT", "PUT"],
         Wish::Put => vec!["PUT", "PUT"],
@@ -172,7 +191,7 @@ pub fn writes(fault: &Fault, step: Step) -> Vec<&'static str> {
 
 /// Whether a person has to correct the manifest.
 pub fn needs_correction(fault: &Fault, step: Step) -> bool {
-    step.family() == Family::Write && step != Step::Delete && matches!(fault.felt, Felt::Manifest(_))
+    step.family() == Family::Write && step != Step::Delete && matches!(fault.felt, Felt::Manifest(_) | Felt::Kept)
 }
 
 /// Most requests to the cluster's own path while so many tries failed: each try is a read and a write, and before and

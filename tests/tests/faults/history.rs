@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::Api;
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
+
+/// How long after a failure the watch is begun again.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// What a cluster has said, the oldest first. Null at its end.
 #[derive(Clone, Default)]
@@ -24,7 +28,12 @@ impl History {
                 let (object, gone) = match event {
                     Ok(Event::Apply(object) | Event::InitApply(object)) => (object, false),
                     Ok(Event::Delete(object)) => (object, true),
-                    _ => continue,
+                    Ok(_) => continue,
+                    // At once it would be tried without end when the API server has ended, and the test with it.
+                    Err(_) => {
+                        tokio::time::sleep(AGAIN_AFTER).await;
+                        continue;
+                    }
                 };
                 let name = object.metadata.name.clone().unwrap_or_default();
                 let state = if gone { Value::Null } else { serde_json::to_value(&object).unwrap() };

@@ -10,7 +10,7 @@ mod rows;
 mod stage;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::rows::Fault;
 use crate::steps::Step;
@@ -41,6 +41,26 @@ fn what_is_left_out_has_its_reason() {
             fault.name
         );
     }
+}
+
+/// azure-sim's own list of the faults that it knows.
+const FAULTS_OF_SIM: &str = include_str!("../../../src/sim/src/front/faults.rs");
+
+#[test]
+fn every_fault_of_azure_sim_has_its_row() {
+    let (_, named) = FAULTS_OF_SIM.split_once("match name.as_str() {").unwrap();
+    let (named, _) = named.split_once("other => ").unwrap();
+    let arms = named.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"));
+    let names: BTreeSet<&str> = arms.map(|(name, _)| name).collect();
+    let (_, variants) = FAULTS_OF_SIM.split_once("pub enum Fault {").unwrap();
+    let (variants, _) = variants.split_once("\n}").unwrap();
+    let variants = variants.lines().filter(|line| line.len() > 5 && line[4..].starts_with(char::is_uppercase)).count();
+    // An answer is the one without a name.
+    assert_eq!(names.len() + 1, variants, "{names:?}");
+    let rows = rows::all();
+    let has = |name: &str| rows.iter().any(|row| row.fault == *name || row.fault.get(name).is_some());
+    let missing: Vec<&str> = names.into_iter().chain(["status"]).filter(|name| !has(name)).collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

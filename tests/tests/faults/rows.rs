@@ -1,4 +1,8 @@
 //! The rows: every way in which Azure, or what stands before it, fails a request.
+//!
+//! Two ways are tried elsewhere, since they strike everybody's requests at once: azure-sim's outage, whose answers are those
+//! of `unavailable` and `reset` (`bad_days::an_outage_leaves_what_was_known_and_says_that_it_is_old`), and a port where
+//! nobody listens (`bad_days::azure_goes_away_and_comes_back`).
 
 use serde_json::{Value, json};
 
@@ -46,6 +50,10 @@ pub enum Felt {
     Credential(&'static str),
     /// The operation that a write begins fails.
     Failed,
+    /// It doesn't end, until a person takes the cluster away in Azure.
+    Endless,
+    /// Azure takes a value and keeps its own.
+    Kept,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +73,8 @@ pub enum On {
     Both,
     /// Writes only.
     Writes,
+    /// Lists of computes only.
+    Lists,
     /// Any but lists of everything, for its size.
     Big,
 }
@@ -77,6 +87,9 @@ pub enum Extent {
     /// It is felt as another row: at one step of each family.
     Variant,
 }
+
+/// The field that changes at [`crate::steps::Step::Patch`], as Azure has it.
+pub const MAX_NODES: &str = "properties.properties.scaleSettings.maxNodeCount";
 
 fn row(name: &'static str, fault: Value, felt: Felt, words: &'static str) -> Fault {
     Fault { name, fault, felt, words, effect: Effect::Nothing, on: On::Arm, strikes: 2, extent: Extent::Full }
@@ -100,7 +113,7 @@ fn on(on: On, fault: Fault) -> Fault {
 }
 
 pub fn all() -> Vec<Fault> {
-    let mut all = [of_time(), by_azure(), throttled(), garbled(), of_writes(), of_entra()].concat();
+    let mut all = [of_time(), by_azure(), throttled(), garbled(), foreign(), of_writes(), of_entra()].concat();
     for fault in all.iter_mut().filter(|fault| VARIANTS.contains(&fault.name)) {
         fault.extent = Extent::Variant;
     }
@@ -108,7 +121,7 @@ pub fn all() -> Vec<Fault> {
 }
 
 /// Rows that are felt as another one is.
-const VARIANTS: [&str; 25] = [
+const VARIANTS: [&str; 26] = [
     "dripping",
     "providers-400",
     "name-taken",
@@ -134,6 +147,7 @@ const VARIANTS: [&str; 25] = [
     "html-502",
     "half-json",
     "a-list",
+    "foreign-location",
 ];
 
 /// The way there and back. The longest first.
@@ -260,6 +274,17 @@ fn garbled() -> Vec<Fault> {
     ]
 }
 
+/// Links to another host, which would get a token of ours.
+fn foreign() -> Vec<Fault> {
+    let page = json!({"status": 200, "body": {"value": [], "nextLink": "https://other.example/computes?skip=1"}});
+    let accepted = |header: &str| json!({"status": 202, "body": "", "headers": {header: "https://other.example/o"}});
+    vec![
+        on(On::Lists, row("foreign-page", page, Felt::Unclear, "ForeignUrl")),
+        on(On::Writes, row("foreign-operation", accepted("Azure-AsyncOperation"), Felt::Unclear, "ForeignUrl")),
+        on(On::Writes, row("foreign-location", accepted("Location"), Felt::Unclear, "ForeignUrl")),
+    ]
+}
+
 /// What can only become of a write.
 fn of_writes() -> Vec<Fault> {
     let fails = json!({"operationFails": {"code": "SomethingBroke", "message": "A disk of ours is full."}});
@@ -268,6 +293,8 @@ fn of_writes() -> Vec<Fault> {
         done("done-then-reset", json!({"applyThenFail": "reset"}), Felt::Unclear, "ConnectionFailed"),
         done("url-lost", json!("operationUrlLost"), Felt::Slow, ""),
         done("operation-fails", fails, Felt::Failed, "SomethingBroke"),
+        done("operation-never-ends", json!("operationNeverEnds"), Felt::Endless, ""),
+        done("not-honoured", json!({"notHonoured": {"field": MAX_NODES}}), Felt::Kept, ""),
     ]
     .map(|fault| on(On::Writes, fault))
     .to_vec()

@@ -1,5 +1,6 @@
 //! The columns: the steps of a cluster's life at which a request can fail.
 
+use azureml_tests::sim::demo;
 use serde_json::{Value, json};
 
 /// A step: which request it is, and what leads to it.
@@ -33,6 +34,8 @@ pub enum Step {
     ReadGone,
     /// The read that shows that the workspace isn't.
     WorkspaceGone,
+    /// The read that shows that the credential would see the workspace, where that isn't there.
+    Subscription,
     /// The operation's own URL.
     Operation,
     /// The first token.
@@ -67,7 +70,7 @@ pub enum Wish {
 }
 
 impl Step {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::FirstList,
         Self::Workspace,
         Self::Sizes,
@@ -86,6 +89,7 @@ impl Step {
         Self::ListDeleting,
         Self::ReadGone,
         Self::WorkspaceGone,
+        Self::Subscription,
         Self::Operation,
         Self::Token,
     ];
@@ -103,7 +107,7 @@ impl Step {
                 Family::Before
             }
             Self::Create | Self::Patch | Self::Put | Self::Delete => Family::Write,
-            Self::ListDeleting | Self::ReadGone | Self::WorkspaceGone => Family::Proof,
+            Self::ListDeleting | Self::ReadGone | Self::WorkspaceGone | Self::Subscription => Family::Proof,
             Self::Operation => Family::Detail,
             Self::Token => Family::Token,
         }
@@ -121,9 +125,12 @@ impl Step {
             Self::ListAtRest | Self::SecondPage => Wish::Nothing,
             Self::ReadBeforePatch | Self::Patch | Self::ListPatching | Self::Operation => Wish::Patch,
             Self::ReadBeforePut | Self::Put => Wish::Put,
-            Self::ReadBeforeDelete | Self::Delete | Self::ListDeleting | Self::ReadGone | Self::WorkspaceGone => {
-                Wish::Delete
-            }
+            Self::ReadBeforeDelete
+            | Self::Delete
+            | Self::ListDeleting
+            | Self::ReadGone
+            | Self::WorkspaceGone
+            | Self::Subscription => Wish::Delete,
         }
     }
 
@@ -137,6 +144,7 @@ impl Step {
             | Self::ListPatching
             | Self::ListDeleting => format!("/{workspace}/computes"),
             Self::Workspace | Self::WorkspaceGone => format!("/workspaces/{workspace}"),
+            Self::Subscription => format!("/subscriptions/{}", demo::SUBSCRIPTION),
             Self::Sizes => "/vmSizes".to_string(),
             Self::Operation => String::new(),
             Self::Token => "/token".to_string(),
