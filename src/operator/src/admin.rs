@@ -13,14 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::engine::watch::Watches;
 use crate::health;
 
 /// What the probes ask.
 #[derive(Clone)]
 struct Admin {
     ctx: Arc<Context>,
-    watches: Arc<Watches>,
     started: Instant,
 }
 
@@ -28,17 +26,12 @@ struct Admin {
 ///
 /// # Errors
 /// When the address can't be listened on, or serving fails.
-pub async fn serve(
-    address: SocketAddr,
-    ctx: Arc<Context>,
-    watches: Arc<Watches>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(address: SocketAddr, ctx: Arc<Context>, stop: CancellationToken) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Admin { ctx, watches, started: Instant::now() });
+        .with_state(Admin { ctx, started: Instant::now() });
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving health probes and metrics");
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
@@ -52,7 +45,7 @@ async fn healthz(State(admin): State<Admin>) -> Response {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match admin.watches.missing() {
+    match admin.ctx.watches.missing() {
         missing if missing.is_empty() => "ok\n".into_response(),
         missing => {
             let text = format!("not yet listed: {}\n", missing.join(", "));

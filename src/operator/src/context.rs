@@ -10,6 +10,7 @@ use crate::engine::pulse::Pulse;
 use crate::engine::queue::Queue;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::scratch::Scratches;
+use crate::engine::watch::Watches;
 use crate::hashing::HashKey;
 use crate::index::{Index, Key};
 use crate::leadership::Leadership;
@@ -26,6 +27,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Which objects it works on.
     pub shard: Shard,
+    /// What is watched.
+    pub watches: Watches,
     /// Signs of life of the watches.
     pub pulse: Arc<Pulse>,
     /// The API server.

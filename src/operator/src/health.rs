@@ -6,27 +6,29 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::engine::queue::Load;
-use crate::engine::watch;
 
 /// What is wrong with this process, a line each; nothing when all is well.
 pub fn faults(ctx: &Context, started: Instant) -> Vec<String> {
     let now = Instant::now();
-    let watches = watch::plurals().into_iter().map(|plural| (plural, ctx.pulse.last(plural).unwrap_or(started)));
+    let watches = ctx.watches.all().iter().map(ToString::to_string).map(|watch| {
+        let last = ctx.pulse.last(&watch).unwrap_or(started);
+        (watch, last)
+    });
     let load = ctx.leadership.leads().then(|| ctx.queue.load());
     judge(now, watches, load.as_ref(), ctx.settings.unhealthy_after)
 }
 
-fn judge<'a>(
+fn judge(
     now: Instant,
-    watches: impl Iterator<Item = (&'a str, Instant)>,
+    watches: impl Iterator<Item = (String, Instant)>,
     load: Option<&Load>,
     limit: Duration,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    for (plural, last) in watches {
+    for (watch, last) in watches {
         let silent = now.saturating_duration_since(last);
         if silent > limit {
-            faults.push(format!("the watch of {plural} has been silent for {} s", silent.as_secs()));
+            faults.push(format!("the watch of {watch} has been silent for {} s", silent.as_secs()));
         }
     }
     if let Some(waited) = load.and_then(|load| load.longest_due).filter(|waited| *waited > limit) {
@@ -63,7 +65,8 @@ mod tests {
             (ago(10), None, ""),
         ];
         for (last, load, expected) in rows {
-            let faults = judge(now, std::iter::once(("things", last)), load.as_ref(), Duration::from_secs(600));
+            let faults =
+                judge(now, std::iter::once(("things".to_owned(), last)), load.as_ref(), Duration::from_secs(600));
             assert_eq!(faults.join("; "), expected);
         }
     }

@@ -17,7 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::engine::watch;
+use crate::engine::watch::Watch;
 use crate::index::Object;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -171,8 +171,8 @@ impl Metrics {
     }
 
     /// A watch has failed, and is tried again.
-    pub fn watch_failed(&self, plural: &str) {
-        self.watches_failed.get_or_create(&WatchLabel { resource: plural.to_owned() }).inc();
+    pub fn watch_failed(&self, watch: &Watch) {
+        self.watches_failed.get_or_create(&WatchLabel { resource: watch.to_string() }).inc();
     }
 
     /// A look at an object has ended.
@@ -210,11 +210,11 @@ impl Metrics {
         self.queue_due.set(if ctx.leadership.leads() { i64::try_from(load.due).unwrap_or(i64::MAX) } else { 0 });
         let waited = load.longest_due.filter(|_| ctx.leadership.leads());
         self.queue_longest_due.set(waited.unwrap_or_default().as_secs_f64());
-        for plural in watch::plurals() {
+        for watch in ctx.watches.all() {
+            let labels = WatchLabel { resource: watch.to_string() };
             // From the start, so that the first failure shows as an increase.
-            self.watches_failed.get_or_create(&WatchLabel { resource: plural.to_owned() }).inc_by(0);
-            if let Some(last) = ctx.pulse.last(plural) {
-                let labels = WatchLabel { resource: plural.to_owned() };
+            self.watches_failed.get_or_create(&labels).inc_by(0);
+            if let Some(last) = ctx.pulse.last(&labels.resource) {
                 self.watch_age.get_or_create(&labels).set(last.elapsed().as_secs_f64());
             }
         }

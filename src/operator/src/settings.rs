@@ -43,6 +43,10 @@ pub struct Settings {
     /// The operator's own namespace, for the key that secrets are hashed with.
     #[arg(long, env = "POD_NAMESPACE", default_value = "azureml-system")]
     pub namespace: String,
+    /// Namespaces that are watched, comma separated. Without it, all. Then no right in the whole cluster is needed, but
+    /// --owner-id is, and a Workspace's allowedNamespaces can select by the label kubernetes.io/metadata.name only.
+    #[arg(long, env = "AZUREML_NAMESPACES", value_delimiter = ',', requires = "owner_id")]
+    pub namespaces: Vec<String>,
     /// Whether several replicas agree, by a Lease in the operator's namespace, on the one that works.
     #[arg(long, env = "AZUREML_LEADER_ELECT", default_value_t = true, action = ArgAction::Set)]
     pub leader_elect: bool,
@@ -113,7 +117,7 @@ pub enum IdentityNamespaces {
 impl IdentityNamespaces {
     /// From the setting.
     pub fn new(names: &[String]) -> Self {
-        let names: BTreeSet<String> = names.iter().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+        let names = self::names(names);
         if names.contains("*") { Self::All } else { Self::Only(names) }
     }
 
@@ -124,6 +128,11 @@ impl IdentityNamespaces {
             Self::Only(names) => names.contains(namespace),
         }
     }
+}
+
+/// The names in a setting that takes several.
+pub fn names(given: &[String]) -> BTreeSet<String> {
+    given.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 /// A whole number of seconds that still leaves time for a slow API server.
@@ -160,5 +169,7 @@ mod tests {
         assert!(Cli::try_parse_from(["azureml-operator", "run", "--retry-base", "5s"]).is_ok());
         assert!(Cli::try_parse_from(["azureml-operator", "run", "--lease-duration", "5s"]).is_err());
         assert!(Cli::try_parse_from(["azureml-operator", "run", "--shard", "Blue"]).is_err());
+        assert!(Cli::try_parse_from(["azureml-operator", "run", "--namespaces", "a,b"]).is_err());
+        assert!(Cli::try_parse_from(["azureml-operator", "run", "--namespaces", "a,b", "--owner-id", "c"]).is_ok());
     }
 }

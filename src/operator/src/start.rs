@@ -23,7 +23,7 @@ use crate::hashing::HashKey;
 use crate::leadership::{Election, Leadership, Lost};
 use crate::observe::facts::Facts;
 use crate::report::events::Recorder;
-use crate::settings::{IdentityNamespaces, Settings};
+use crate::settings::{IdentityNamespaces, Settings, names};
 use crate::shard::Shard;
 use crate::{admin, kubernetes};
 
@@ -73,11 +73,10 @@ pub async fn operator(settings: Settings) -> Result<(), StartError> {
     stop_on_signal(stop.clone())?;
     let ctx = Arc::new(context(settings).await?);
     tracing::info!(owner_id = ctx.owner_id, version = env!("CARGO_PKG_VERSION"), "azureml-operator starts");
-    let watches = Arc::new(Watches::default());
-    let watching = tokio::spawn(watch::run(ctx.clone(), watches.clone(), stop.clone()));
-    let working = tokio::spawn(work_when_it_leads(ctx.clone(), watches.clone(), stop.clone()));
+    let watching = tokio::spawn(watch::run(ctx.clone(), stop.clone()));
+    let working = tokio::spawn(work_when_it_leads(ctx.clone(), stop.clone()));
     // The admin port outlives the workers' stop only by as long as they need.
-    let served = admin::serve(ctx.settings.admin_listen, ctx.clone(), watches, stop.clone()).await;
+    let served = admin::serve(ctx.settings.admin_listen, ctx.clone(), stop.clone()).await;
     stop.cancel();
     let (_, worked) = tokio::join!(watching, working);
     worked.unwrap_or(Ok(()))?;
@@ -101,6 +100,7 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
     Ok(Context {
         leadership: Leadership::default(),
         shard: Shard::new(settings.shard.as_deref()),
+        watches: Watches::new(&names(&settings.namespaces)),
         pulse,
         owner_id: owner_id(&client, &settings).await?,
         http: HttpClient::new()?,
@@ -139,8 +139,8 @@ async fn owner_id(client: &Client, settings: &Settings) -> Result<String, StartE
 }
 
 /// Works while this replica leads. Whoever stands by has its watches, so that it can go on at once.
-async fn work_when_it_leads(ctx: Arc<Context>, watches: Arc<Watches>, stop: CancellationToken) -> Result<(), Lost> {
-    if !listed(&watches, &stop).await {
+async fn work_when_it_leads(ctx: Arc<Context>, stop: CancellationToken) -> Result<(), Lost> {
+    if !listed(&ctx.watches, &stop).await {
         return Ok(());
     }
     if !ctx.settings.leader_elect {

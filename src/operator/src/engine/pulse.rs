@@ -13,18 +13,18 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-/// When each watch was last answered, by the plural of its kind.
+/// When each watch was last answered, by its name: a plural, or `namespace/plural`.
 #[derive(Debug, Default)]
 pub struct Pulse(Mutex<HashMap<String, Instant>>);
 
 impl Pulse {
-    /// When the watch of a plural was last answered, well or badly.
-    pub fn last(&self, plural: &str) -> Option<Instant> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(plural).copied()
+    /// When a watch was last answered, well or badly.
+    pub fn last(&self, watch: &str) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(watch).copied()
     }
 
-    fn beat(&self, plural: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(plural, Instant::now());
+    fn beat(&self, watch: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(watch, Instant::now());
     }
 }
 
@@ -61,26 +61,28 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let watched = watched(request.uri());
+        let watched = (request.method() == http::Method::GET).then(|| watched(request.uri())).flatten();
         let pulse = self.pulse.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            if let Some(plural) = watched {
-                pulse.beat(plural);
+            if let Some(watch) = watched {
+                pulse.beat(watch);
             }
             answer
         })
     }
 }
 
-/// The plural that a request lists or watches in all namespaces. A list counts, too: a kind that can be listed but not yet
-/// watched is looked after.
+/// What a request lists or watches: a plural, after the namespace that it is in. A list counts, too: a kind that can be
+/// listed but not yet watched is looked after.
 fn watched(uri: &http::Uri) -> Option<String> {
-    let mut parts = uri.path().trim_matches('/').split('/');
-    let (plural, version) = (parts.next_back()?, parts.next_back()?);
-    let collection = version.starts_with('v') && parts.next_back().is_some();
-    collection.then(|| plural.to_owned())
+    let parts: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+    match parts.as_slice() {
+        ["api", _, plural] | ["apis", _, _, plural] => Some((*plural).to_owned()),
+        ["apis", _, _, "namespaces", namespace, plural] => Some(format!("{namespace}/{plural}")),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +96,7 @@ mod tests {
             ("/api/v1/namespaces?watch=1", Some("namespaces")),
             ("/api/v1/namespaces?limit=500", Some("namespaces")),
             ("/api/v1/namespaces/ml/secrets/a?watch=true", None),
-            ("/apis/coordination.k8s.io/v1/namespaces/s/leases?watch=true", None),
+            ("/apis/azureml.dev/v1alpha1/namespaces/ml/workspaces?watch=true", Some("ml/workspaces")),
             ("/apis/azureml.dev/v1alpha1/namespaces/ml/computeclusters/a/status", None),
             ("/", None),
         ];

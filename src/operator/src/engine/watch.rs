@@ -1,6 +1,7 @@
 //! Watches: the API server's objects into the index, and what changed into the queue.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azureml_api::{GROUP, VERSION, registry};
@@ -20,30 +21,46 @@ use crate::index::{Key, Object, WORKSPACE};
 /// idle connections without a word.
 const WATCH_SECONDS: u64 = 200;
 
-/// Which kinds have been listed.
+/// The label that every namespace has of its name.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// What is watched, and which of it hasn't been listed yet.
 #[derive(Debug)]
 pub struct Watches {
-    missing: Mutex<BTreeSet<&'static str>>,
+    all: Vec<Watch>,
+    missing: Mutex<BTreeSet<Watch>>,
 }
 
-/// A kind that is watched.
-#[derive(Clone, Copy, Debug)]
-pub struct Watched {
-    /// Kind.
-    pub kind: &'static str,
-    /// Plural.
-    pub plural: &'static str,
+/// A watch of the API server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watch {
+    /// Objects of one of our kinds.
+    Objects {
+        /// The kind.
+        kind: &'static str,
+        /// Its plural.
+        plural: &'static str,
+        /// The namespace; `None` for all.
+        namespace: Option<String>,
+    },
+    /// The namespaces themselves, for their labels.
+    Namespaces,
 }
 
-/// All kinds that are watched.
-pub fn kinds() -> Vec<Watched> {
-    let targets = registry::KINDS.iter().map(|kind| Watched { kind: kind.kind, plural: kind.plural });
-    std::iter::once(Watched { kind: WORKSPACE, plural: "workspaces" }).chain(targets).collect()
+/// As metrics and probes name it, and [`super::pulse`] hears of it: the plural, after its namespace.
+impl fmt::Display for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Objects { plural, namespace: Some(namespace), .. } => write!(f, "{namespace}/{plural}"),
+            Self::Objects { plural, namespace: None, .. } => f.write_str(plural),
+            Self::Namespaces => f.write_str("namespaces"),
+        }
+    }
 }
 
-/// The plurals of all kinds that are watched, namespaces included.
-pub fn plurals() -> Vec<&'static str> {
-    kinds().into_iter().map(|watched| watched.plural).chain(["namespaces"]).collect()
+/// The kinds that are watched, and their plurals.
+fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+    std::iter::once((WORKSPACE, "workspaces")).chain(registry::KINDS.iter().map(|kind| (kind.kind, kind.plural)))
 }
 
 /// How the API server names a kind.
@@ -53,7 +70,7 @@ pub fn api_resource(kind: &str, plural: &str) -> ApiResource {
 
 /// How the API server names one of the kinds that are watched.
 pub fn resource_of(kind: &str) -> ApiResource {
-    let plural = kinds().into_iter().find(|watched| watched.kind == kind).map_or("", |watched| watched.plural);
+    let plural = kinds().find(|(watched, _)| *watched == kind).map_or("", |(_, plural)| plural);
     api_resource(kind, plural)
 }
 
@@ -62,31 +79,54 @@ pub fn api(client: &Client, key: &Key) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), &key.namespace, &resource_of(key.kind))
 }
 
-impl Default for Watches {
-    fn default() -> Self {
-        let missing = kinds().into_iter().map(|watched| watched.kind).chain(["Namespace"]).collect();
-        Self { missing: Mutex::new(missing) }
-    }
-}
-
 impl Watches {
-    /// The kinds that haven't been listed yet.
-    pub fn missing(&self) -> Vec<&'static str> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    /// Watches of these namespaces; of all, if there are none.
+    pub fn new(namespaces: &BTreeSet<String>) -> Self {
+        let scopes: Vec<Option<String>> = match namespaces.is_empty() {
+            true => vec![None],
+            false => namespaces.iter().cloned().map(Some).collect(),
+        };
+        let objects = |namespace: Option<String>| {
+            kinds().map(move |(kind, plural)| Watch::Objects { kind, plural, namespace: namespace.clone() })
+        };
+        let mut all: Vec<Watch> = scopes.into_iter().flat_map(objects).collect();
+        if namespaces.is_empty() {
+            all.push(Watch::Namespaces);
+        }
+        Self { missing: Mutex::new(all.iter().cloned().collect()), all }
     }
 
-    fn listed(&self, kind: &'static str) {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+    /// All of them.
+    pub fn all(&self) -> &[Watch] {
+        &self.all
+    }
+
+    /// What hasn't been listed yet.
+    pub fn missing(&self) -> Vec<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().map(ToString::to_string).collect()
+    }
+
+    fn listed(&self, watch: &Watch) {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(watch);
     }
 }
 
 /// Runs all watches until told to stop.
-pub async fn run(ctx: Arc<Context>, watches: Arc<Watches>, stop: CancellationToken) {
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
     let mut tasks = tokio::task::JoinSet::new();
-    for watched in kinds() {
-        tasks.spawn(watch_kind(ctx.clone(), watches.clone(), watched));
+    for watch in ctx.watches.all().iter().cloned() {
+        match &watch {
+            Watch::Objects { namespace, .. } => {
+                if let Some(namespace) = namespace {
+                    // Labels of namespaces can't be read without a right in the whole cluster, but for this one.
+                    let labels = BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.clone())]);
+                    ctx.index.set_namespace(namespace, labels);
+                }
+                tasks.spawn(watch_kind(ctx.clone(), watch))
+            }
+            Watch::Namespaces => tasks.spawn(watch_namespaces(ctx.clone(), watch)),
+        };
     }
-    tasks.spawn(watch_namespaces(ctx, watches));
     tokio::select! {
         () = stop.cancelled() => {}
         // Watches retry for ever; one that ends is a fault that a restart mends.
@@ -107,33 +147,39 @@ where
     watcher::watcher(api, watcher::Config::default().timeout(seconds).page_size(500)).default_backoff()
 }
 
-async fn watch_kind(ctx: Arc<Context>, watches: Arc<Watches>, watched: Watched) {
-    let api = Api::all_with(ctx.client.clone(), &api_resource(watched.kind, watched.plural));
+async fn watch_kind(ctx: Arc<Context>, watch: Watch) {
+    let Watch::Objects { kind, plural, namespace } = &watch else { return };
+    let (resource, client) = (api_resource(kind, plural), ctx.client.clone());
+    let api = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    };
+    let is_here = |key: &Key| namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace);
     let mut events = std::pin::pin!(backed_off(&ctx, api));
     let mut seen = HashSet::new();
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => seen.clear(),
             Ok(Event::InitApply(object)) => {
-                let object = Object::new(watched.kind, object);
+                let object = Object::new(kind, object);
                 seen.insert(object.key.clone());
                 listed(&ctx, object);
             }
             Ok(Event::InitDone) => {
-                let gone = ctx.index.keys(watched.kind).into_iter().filter(|key| !seen.contains(key));
-                gone.for_each(|key| remove(&ctx, &key));
-                watches.listed(watched.kind);
+                let here = ctx.index.keys(kind).into_iter().filter(is_here);
+                here.filter(|key| !seen.contains(key)).for_each(|key| remove(&ctx, &key));
+                ctx.watches.listed(&watch);
             }
-            Ok(Event::Apply(object)) => apply(&ctx, Object::new(watched.kind, object)),
-            Ok(Event::Delete(object)) => remove(&ctx, &Object::new(watched.kind, object).key),
-            Err(error) => failed(&ctx, watched.plural, &error),
+            Ok(Event::Apply(object)) => apply(&ctx, Object::new(kind, object)),
+            Ok(Event::Delete(object)) => remove(&ctx, &Object::new(kind, object).key),
+            Err(error) => failed(&ctx, &watch, &error),
         }
     }
 }
 
-fn failed(ctx: &Context, plural: &str, error: &watcher::Error) {
-    tracing::warn!(resource = plural, %error, "the watch failed; it is tried again");
-    ctx.metrics.watch_failed(plural);
+fn failed(ctx: &Context, watch: &Watch, error: &watcher::Error) {
+    tracing::warn!(resource = %watch, %error, "the watch failed; it is tried again");
+    ctx.metrics.watch_failed(watch);
 }
 
 fn apply(ctx: &Context, object: Object) {
@@ -205,7 +251,7 @@ fn claimed(ctx: &Context, workspace: &Key, object: &Object) -> Option<Workspace>
 }
 
 /// Namespaces' labels decide who may refer to a Workspace.
-async fn watch_namespaces(ctx: Arc<Context>, watches: Arc<Watches>) {
+async fn watch_namespaces(ctx: Arc<Context>, watch: Watch) {
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(ctx.client.clone());
     let mut events = std::pin::pin!(backed_off(&ctx, api));
     while let Some(event) = events.next().await {
@@ -218,9 +264,9 @@ async fn watch_namespaces(ctx: Arc<Context>, watches: Arc<Watches>) {
                 }
             }
             Ok(Event::Delete(namespace)) => ctx.index.remove_namespace(&namespace.name_any()),
-            Ok(Event::InitDone) => watches.listed("Namespace"),
+            Ok(Event::InitDone) => ctx.watches.listed(&watch),
             Ok(Event::Init) => {}
-            Err(error) => failed(&ctx, "namespaces", &error),
+            Err(error) => failed(&ctx, &watch, &error),
         }
     }
 }
