@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::operator::{Operator, OperatorOptions};
 use crate::sim::{Sim, SimOptions, demo};
 use crate::wait::{self, Until};
-use crate::{ControlPlane, Controllers, Error, Options, Result, cargo, files, secrets};
+use crate::{ControlPlane, Controllers, Error, Options, Result, cargo, chart, files, operator, secrets};
 
 /// How many of azure-sim's last requests a failed wait shows.
 const REQUESTS_SHOWN: usize = 30;
@@ -26,11 +26,25 @@ pub enum OperatorStart {
     Later,
 }
 
+/// How the operator is installed: its rights, and the arguments that it runs with.
+#[derive(Debug, Clone, Default)]
+pub enum Install {
+    /// `kubectl apply -k deploy/base`.
+    #[default]
+    Base,
+    /// `kubectl apply -k` of another folder under `deploy`.
+    Kustomize(&'static str),
+    /// `helm install` of the chart as release `azureml-operator`, with these values.
+    Chart(Value),
+}
+
 /// How an environment is started.
 #[derive(Debug, Clone)]
 pub struct EnvOptions {
     /// azure-sim's world, speed and so on.
     pub sim: SimOptions,
+    /// How the operator is installed.
+    pub install: Install,
     /// The operator's flags and variables.
     pub operator: OperatorOptions,
     /// Whether the operator runs from the start.
@@ -44,6 +58,7 @@ impl Default for EnvOptions {
     fn default() -> Self {
         EnvOptions {
             sim: SimOptions::default(),
+            install: Install::default(),
             operator: OperatorOptions::default(),
             start: OperatorStart::default(),
             controllers: Controllers::Basic,
@@ -92,7 +107,7 @@ impl Drop for Environment {
 }
 
 impl Environment {
-    /// Starts a control plane and azure-sim, applies `crds/` and `deploy/base`, and starts the operator.
+    /// Starts a control plane and azure-sim, installs the definitions and the operator, and starts it.
     ///
     /// # Errors
     /// If a part doesn't become ready, or the API server refuses what is applied.
@@ -106,9 +121,18 @@ impl Environment {
         let controllers = options.controllers;
         let plane = ControlPlane::start(Options { controllers, ..Options::default() }).await?;
         let sim = Sim::start(&options.sim, plane.dir()).await?;
-        plane.kubectl(&["apply", "--server-side", "-k", "crds"])?;
+        match &options.install {
+            Install::Base => apply_folder(&plane, "base")?,
+            Install::Kustomize(folder) => apply_folder(&plane, folder)?,
+            Install::Chart(values) => {
+                // A Role needs its namespace.
+                for namespace in values.pointer("/rbac/namespaces").and_then(Value::as_array).into_iter().flatten() {
+                    plane.kubectl(&["create", "namespace", namespace.as_str().unwrap_or_default()])?;
+                }
+                chart::install(&plane, operator::NAME, operator::NAMESPACE, values)?;
+            }
+        }
         plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
-        plane.kubectl(&["apply", "--server-side", "-k", "deploy/base"])?;
         let mut this = Environment { operator: None, sim, plane, options: options.operator, starts: 0 };
         if options.start == OperatorStart::Now {
             this.start_operator().await?;
@@ -236,4 +260,10 @@ impl Environment {
             files::tail(&log, LINES_SHOWN)
         )
     }
+}
+
+/// The definitions first: what comes with them may be of a kind that they define.
+fn apply_folder(plane: &ControlPlane, folder: &str) -> Result<()> {
+    plane.kubectl(&["apply", "--server-side", "-k", "crds"])?;
+    plane.kubectl(&["apply", "--server-side", "-k", &format!("deploy/{folder}")]).map(drop)
 }

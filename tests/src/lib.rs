@@ -7,6 +7,7 @@
 
 mod build;
 mod cargo;
+pub mod chart;
 pub mod controlplane;
 pub mod environment;
 mod error;

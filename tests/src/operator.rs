@@ -44,6 +44,8 @@ const HIDDEN: [&str; 18] = [
 pub struct OperatorOptions {
     /// What tells it from others in the same environment: the name of its log and its HOSTNAME. Default: [`NAME`].
     pub replica: Option<String>,
+    /// The Deployment that it is run as. Default: [`NAME`].
+    pub release: Option<String>,
     /// Flags that replace the manifest's of the same name, or are added: `("--owner-id", "test")`.
     pub flags: Vec<(String, String)>,
     /// Variables that are set besides the manifest's.
@@ -68,8 +70,9 @@ impl Operator {
         let program = tokio::task::spawn_blocking(|| cargo::binary("azureml-operator", "azureml-operator")).await;
         let program =
             program.map_err(|error| Error::Invalid(format!("the build of the operator broke off: {error}")))??;
-        let container = container(&plane.kubectl(&["kustomize", "deploy/base"])?)?;
-        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, NAME).await?;
+        let name = options.release.as_deref().unwrap_or(NAME);
+        let container = container(&plane.kubectl(&["-n", NAMESPACE, "get", "deployment", name, "-o", "json"])?)?;
+        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, &container.service_account).await?;
         let admin = format!("127.0.0.1:{}", free_port()?);
         let mut flags = vec![
             ("--admin-listen".to_string(), admin.clone()),
@@ -215,6 +218,9 @@ struct Container {
     args: Vec<String>,
     #[serde(default)]
     env: Vec<EnvVar>,
+    /// Its pod's.
+    #[serde(skip)]
+    service_account: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -239,18 +245,15 @@ impl EnvVar {
     }
 }
 
-/// The operator's container in the rendered base.
-fn container(rendered: &str) -> Result<Container> {
-    for document in serde_yaml_ng::Deserializer::from_str(rendered) {
-        let object = Value::deserialize(document)
-            .map_err(|error| Error::Invalid(format!("`kubectl kustomize deploy/base` printed no YAML: {error}")))?;
-        if object["kind"] == "Deployment" && object["metadata"]["name"] == NAME {
-            let container = object.pointer("/spec/template/spec/containers/0").cloned().unwrap_or_default();
-            return serde_json::from_value(container)
-                .map_err(|error| Error::Invalid(format!("the container of the Deployment {NAME}: {error}")));
-        }
-    }
-    Err(Error::Invalid(format!("deploy/base holds no Deployment {NAME}")))
+/// The operator's container, as a Deployment has it.
+fn container(deployment: &str) -> Result<Container> {
+    let wrong = |error: serde_json::Error| Error::Invalid(format!("the operator's Deployment: {error}"));
+    let object: Value = serde_json::from_str(deployment).map_err(wrong)?;
+    let pod = object.pointer("/spec/template/spec").cloned().unwrap_or_default();
+    let mut container: Container =
+        serde_json::from_value(pod.pointer("/containers/0").cloned().unwrap_or_default()).map_err(wrong)?;
+    container.service_account = pod["serviceAccountName"].as_str().unwrap_or("default").to_string();
+    Ok(container)
 }
 
 /// The arguments with these flags set: one that is there (`--flag=value` or `--flag value`) is replaced.
@@ -300,14 +303,21 @@ mod tests {
 
     #[test]
     fn the_container_is_the_deployments() {
-        let rendered = "kind: Namespace\nmetadata: {name: azureml-operator}\n---\nkind: Deployment\n\
-            metadata: {name: azureml-operator}\nspec: {template: {spec: {containers: [{args: [run, --a=1], env: [\
-            {name: A, value: x}, {name: N, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}},\
-            {name: H, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]}]}}}\n";
-        let container = container(rendered).unwrap();
-        assert_eq!(container.args, ["run", "--a=1"]);
+        let deployment = serde_json::json!({"spec": {"template": {"spec": {
+            "serviceAccountName": "robot",
+            "containers": [{"args": ["run", "--a=1"], "env": [
+                {"name": "A", "value": "x"},
+                {"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+                {"name": "H", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+            ]}],
+        }}}});
+        let container = container(&deployment.to_string()).unwrap();
+        assert_eq!(
+            (container.args.as_slice(), container.service_account.as_str()),
+            (&strings(&["run", "--a=1"])[..], "robot")
+        );
         let env: Vec<_> = container.env.iter().filter_map(EnvVar::value).collect();
         assert_eq!(env, [("A".into(), "x".into()), ("N".into(), "azureml-system".into())]);
-        super::container("kind: Namespace\n").unwrap_err();
+        super::container("{}").unwrap_err();
     }
 }

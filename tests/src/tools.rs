@@ -1,4 +1,4 @@
-//! The programs of the control plane: found where the user has them, else built with Go and kept.
+//! The programs of the control plane, and helm: found where the user has them, else built with Go and kept.
 //!
 //! `KUBEBUILDER_ASSETS` names a folder that holds them, as it does for Go's envtest; what isn't there is built from
 //! the pinned modules under `tests/controlplane` into a cache outside the checkout
@@ -17,6 +17,8 @@ use crate::{Error, Result, files};
 pub const KUBERNETES_VERSION: &str = "v1.36.3";
 /// The version of etcd that `tests/controlplane/etcd/go.mod` pins.
 pub const ETCD_VERSION: &str = "v3.7.3";
+/// The version of helm that `tests/controlplane/helm/go.mod` pins.
+pub const HELM_VERSION: &str = "v4.3.1";
 /// kubectl supports servers within one minor version, and is lenient to a few more: the oldest one that is taken.
 const OLDEST_KUBECTL_MINOR: u32 = 33;
 
@@ -31,11 +33,14 @@ pub enum Tool {
     KubeControllerManager,
     /// The command line.
     Kubectl,
+    /// What installs charts.
+    Helm,
 }
 
 impl Tool {
     /// Every tool, the quickest to build first.
-    pub const ALL: [Tool; 4] = [Tool::Etcd, Tool::KubeApiserver, Tool::KubeControllerManager, Tool::Kubectl];
+    pub const ALL: [Tool; 5] =
+        [Tool::Etcd, Tool::Helm, Tool::KubeApiserver, Tool::KubeControllerManager, Tool::Kubectl];
 
     /// The file name of the program.
     pub fn name(self) -> &'static str {
@@ -44,6 +49,7 @@ impl Tool {
             Tool::KubeApiserver => "kube-apiserver",
             Tool::KubeControllerManager => "kube-controller-manager",
             Tool::Kubectl => "kubectl",
+            Tool::Helm => "helm",
         }
     }
 
@@ -55,6 +61,14 @@ impl Tool {
                 version: ETCD_VERSION,
                 usual: "1 min",
                 ldflags: "-s -w".into(),
+            },
+            Tool::Helm => Source {
+                module: "helm",
+                package: "helm.sh/helm/v4/cmd/helm",
+                version: HELM_VERSION,
+                usual: "2 min",
+                // As a release says of itself: charts ask for it.
+                ldflags: format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}"),
             },
             Tool::KubeApiserver => Source::kubernetes("k8s.io/kubernetes/cmd/kube-apiserver", "5 min"),
             Tool::KubeControllerManager => Source::kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager", "2 min"),
