@@ -4,6 +4,7 @@
 //! `kubectl azureml plan` all ask this same planner, so what is previewed is what happens.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod approval;
 pub mod body;
 pub mod deletion;
 pub mod diff;

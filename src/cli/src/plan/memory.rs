@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use azureml_api::fields::{FieldTable, lookup};
 use azureml_api::status::{Applied, TargetStatus};
 use azureml_planner::Lifecycle;
-use azureml_planner::plan::manifest_hash;
+use azureml_planner::approval::manifest_hash;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::index::{Key, Object, WORKSPACE};
+use crate::index::{Index, Key, Object, WORKSPACE};
 
 /// A watch is renewed after this many seconds at the latest. Below the idle limits of common load balancers (240 s and up), which drop
 /// idle connections without a word.
@@ -163,14 +163,15 @@ async fn watch_kind(ctx: Arc<Context>, watch: Watch) {
             Ok(Event::InitApply(object)) => {
                 let object = Object::new(kind, object);
                 seen.insert(object.key.clone());
-                listed(&ctx, object);
+                // As a whole list shows it, whatever was known: an API server that was set back to a backup has older versions.
+                apply(&ctx, object, Index::replace);
             }
             Ok(Event::InitDone) => {
                 let here = ctx.index.keys(kind).into_iter().filter(is_here);
                 here.filter(|key| !seen.contains(key)).for_each(|key| remove(&ctx, &key));
                 ctx.watches.listed(&watch);
             }
-            Ok(Event::Apply(object)) => apply(&ctx, Object::new(kind, object)),
+            Ok(Event::Apply(object)) => apply(&ctx, Object::new(kind, object), Index::upsert),
             Ok(Event::Delete(object)) => remove(&ctx, &Object::new(kind, object).key),
             Err(error) => failed(&ctx, &watch, &error),
         }
@@ -182,26 +183,13 @@ fn failed(ctx: &Context, watch: &Watch, error: &watcher::Error) {
     ctx.metrics.watch_failed(watch);
 }
 
-fn apply(ctx: &Context, object: Object) {
+/// An object is as it is told now; `take` decides whether that is newer than what is known.
+fn apply(ctx: &Context, object: Object, take: impl FnOnce(&Index, Object) -> bool) {
     let key = object.key.clone();
     let before = ctx.index.get(&key);
-    if ctx.index.upsert(object) {
-        applied(ctx, &key, before);
+    if !take(&ctx.index, object) {
+        return;
     }
-}
-
-/// As a whole list shows it, whatever was known: an API server that was set back to a backup has older versions.
-fn listed(ctx: &Context, object: Object) {
-    let key = object.key.clone();
-    let before = ctx.index.get(&key);
-    if ctx.index.replace(object) {
-        applied(ctx, &key, before);
-    }
-}
-
-/// An object is known as it is now; before, it was known like that.
-fn applied(ctx: &Context, key: &Key, before: Option<Arc<Object>>) {
-    let key = key.clone();
     let Some(after) = ctx.index.get(&key) else { return };
     // Our own status writes come back as events; they are no news.
     if before.as_ref().is_some_and(|before| before.raw.metadata.uid != after.raw.metadata.uid) {

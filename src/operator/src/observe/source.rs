@@ -7,7 +7,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use azureml_api::fields::lookup;
@@ -173,7 +173,7 @@ impl Source {
 
     /// An object's operation on this resource is under way, or has ended.
     pub fn set_busy(&self, id: &str, by: &Key, busy: bool) {
-        let mut all = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.busy();
         let mark = (id.to_lowercase(), by.clone());
         if !busy {
             all.remove(&mark);
@@ -184,6 +184,10 @@ impl Source {
         }
     }
 
+    fn busy(&self) -> MutexGuard<'_, HashMap<(String, Key), Instant>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stops reading.
     pub fn stop(&self) {
         self.stop.cancel();
@@ -192,7 +196,7 @@ impl Source {
     /// The period: the interval at rest; while operations are under way an eighth of the youngest one's age, from the
     /// fastest to the interval.
     fn period(&self) -> Duration {
-        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = self.busy();
         let interval = self.interval();
         let youngest = busy.values().map(Instant::elapsed).min();
         youngest.map_or(interval, |age| (age / 8).clamp(self.fastest.min(interval), interval))
@@ -286,7 +290,7 @@ impl Source {
         }
         let mut ids: BTreeSet<String> = changed.iter().map(|name| self.id_of(name)).collect();
         // Those that wait for an operation want every look, changed or not: a wait has an end.
-        ids.extend(self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().map(|(id, _)| id.clone()));
+        ids.extend(self.busy().keys().map(|(id, _)| id.clone()));
         if !ids.is_empty() {
             self.listener.changed(&ids.into_iter().collect::<Vec<_>>());
         }
@@ -351,7 +355,7 @@ impl Source {
             if !registry::is_sparse(item) || !self.listener.is_wanted(&id) {
                 continue;
             }
-            let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner).keys().any(|(of, _)| *of == id);
+            let busy = self.busy().keys().any(|(of, _)| *of == id);
             let known = reader
                 .details
                 .get(name)

@@ -252,7 +252,7 @@ impl Case {
         let (fields, tags) = (diff::managed(&input), diff::managed_tags(&input));
         self.applied = Some(Applied {
             generation: Some(self.owner.generation),
-            manifest: Some(azureml_planner::plan::manifest_hash(&self.manifest)),
+            manifest: Some(azureml_planner::approval::manifest_hash(&self.manifest)),
             fields,
             tags,
             hashes: self.hashes.clone(),
