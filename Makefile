@@ -48,6 +48,10 @@ bench: ## Measure the operator against its bounds; figures as a table and in .lo
 	cargo build --release --package azureml-operator --package azure-sim --package azureml-tests --bins
 	AZUREML_BIN_DIR=$(dir $(BIN_DIR))release $(dir $(BIN_DIR))release/azureml-bench $(WHAT) $(OPTIONS)
 
+.PHONY: book
+book: ## Make the book of docs/ in target/book
+	@cargo run --quiet --package azureml-book
+
 .PHONY: check
 check: check-format check-lints check-generated check-deny check-advisories ## Format, lints, generated files, licences and dependencies
 

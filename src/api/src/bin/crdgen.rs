@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use azureml_api::{crd, reference};
+use azureml_api::{crd, reference, registry};
 
 fn files() -> Result<BTreeMap<PathBuf, String>, String> {
     let mut files = BTreeMap::new();
@@ -18,6 +18,10 @@ fn files() -> Result<BTreeMap<PathBuf, String>, String> {
         files.insert(Path::new("charts/azureml-operator/files/crds").join(&name), yaml.clone());
         files.insert(Path::new("crds").join(&name), yaml);
         names.push(format!("  - {name}\n"));
+        let kind = registry::KINDS.iter().find(|kind| kind.plural == plural);
+        let page = reference::kind(&definition, kind.map(|kind| kind.table.fields).unwrap_or_default());
+        let kind = definition["spec"]["names"]["singular"].as_str().unwrap_or(plural);
+        files.insert(Path::new("docs/reference").join(format!("{kind}.md")), page);
     }
     files.insert(
         PathBuf::from("crds/kustomization.yaml"),
