@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use azureml_api::condition::{ConditionType, Reason, Truth, Wanted, merge};
+use azureml_api::condition::{ConditionType, Reason, Wanted, merge};
 use azureml_api::workspace::{WorkspaceAzureStatus, WorkspaceSpec, WorkspaceStatus};
 use azureml_arm::{ArmClient, Credential, CredentialConfig, ResourceId};
 use k8s_openapi::api::core::v1::Secret;
@@ -21,6 +21,7 @@ use crate::kubernetes;
 use crate::observe::source::Source;
 use crate::reconcile::{Next, undecodable};
 use crate::report::events::{Tone, publish, publish_on};
+use crate::report::workspace as conditions;
 use crate::resolve::ResolveError;
 use crate::resolve::credential;
 
@@ -160,12 +161,12 @@ async fn report(
     let generation = status.observed_generation.filter(|_| unseen).unwrap_or(object.generation());
     let wanted = match seen {
         Ok(Some(azure)) => {
-            let wanted = of_state(azure.provisioning_state.as_deref());
+            let wanted = conditions::of_state(azure.provisioning_state.as_deref());
             status.azure = Some(azure);
             wanted
         }
-        Ok(None) => before_first(&status),
-        Err(problem) => of_problem(&problem, &status),
+        Ok(None) => conditions::before_first(&status),
+        Err(problem) => conditions::of_problem(&problem, &status),
     };
     if let Some(source) = &source {
         if let Some(computes) = source.view().computes {
@@ -186,72 +187,6 @@ fn split(connected: Result<Connected, Problem>) -> (Result<Arc<Source>, Problem>
         Ok(Connected { source, leaving }) => (Ok(source), leaving),
         Err(problem) => (Err(problem), None),
     }
-}
-
-fn one(condition: ConditionType, truth: Truth, reason: Reason, message: &str) -> Wanted {
-    Wanted { condition, truth, reason, message: message.to_owned() }
-}
-
-fn of_state(state: Option<&str>) -> Vec<Wanted> {
-    match state {
-        None | Some("Succeeded" | "Updating") => vec![
-            one(ConditionType::Ready, Truth::True, Reason::Available, "the workspace exists and can be read"),
-            one(ConditionType::InSync, Truth::True, Reason::AsPlanned, "the workspace is only observed"),
-        ],
-        Some(state) => {
-            let message = format!("Azure says {state} of the workspace");
-            let failed = matches!(state, "Failed" | "Canceled");
-            let reason = if failed { Reason::ProvisioningFailed } else { Reason::WaitingForAzure };
-            vec![
-                one(ConditionType::Ready, Truth::False, reason, &message),
-                one(ConditionType::Reconciling, Truth::True, reason, &message),
-                one(ConditionType::InSync, Truth::True, Reason::AsPlanned, "the workspace is only observed"),
-            ]
-        }
-    }
-}
-
-fn before_first(status: &WorkspaceStatus) -> Vec<Wanted> {
-    if status.conditions.iter().any(|c| c.type_ == "Ready") {
-        // After our restart: what was known stands until Azure has answered.
-        return kept(status);
-    }
-    let message = "Azure has not been looked at yet";
-    vec![
-        one(ConditionType::Ready, Truth::Unknown, Reason::Pending, message),
-        one(ConditionType::Reconciling, Truth::True, Reason::Pending, message),
-    ]
-}
-
-fn kept(status: &WorkspaceStatus) -> Vec<Wanted> {
-    let types = [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::InSync];
-    let old = |of: ConditionType| {
-        let c = status.conditions.iter().find(|c| c.type_ == of.as_str())?;
-        Some(one(of, Truth::parse(&c.status), Reason::parse(&c.reason)?, &c.message))
-    };
-    types.into_iter().filter_map(old).collect()
-}
-
-fn of_problem(problem: &Problem, status: &WorkspaceStatus) -> Vec<Wanted> {
-    let Problem { kind, reason, message } = problem;
-    let stuck = match kind {
-        ProblemKind::Stalled => ConditionType::Stalled,
-        ProblemKind::Blocked => ConditionType::Reconciling,
-        ProblemKind::Unseen => {
-            let mut wanted = kept(status);
-            wanted.retain(|w| w.condition != ConditionType::InSync);
-            if wanted.is_empty() {
-                wanted.push(one(ConditionType::Ready, Truth::Unknown, *reason, message));
-            }
-            wanted.push(one(ConditionType::InSync, Truth::Unknown, Reason::ObservationStale, message));
-            return wanted;
-        }
-    };
-    vec![
-        one(ConditionType::Ready, Truth::False, *reason, message),
-        one(stuck, Truth::True, *reason, message),
-        one(ConditionType::InSync, Truth::Unknown, Reason::Unobserved, "Azure can't be looked at"),
-    ]
 }
 
 async fn write(
@@ -319,10 +254,7 @@ async fn report_in_use(
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     let trouble = connected.err().map(|problem| format!("; {}", problem.message)).unwrap_or_default();
     let message = format!("the deletion waits for {}{rest}, which need it to reach Azure{trouble}", names.join(", "));
-    let wanted = vec![
-        one(ConditionType::Ready, Truth::False, Reason::InUse, &message),
-        one(ConditionType::Reconciling, Truth::True, Reason::InUse, &message),
-    ];
+    let wanted = conditions::in_use(&message);
     write(ctx, object, status, object.generation(), wanted, leaving.as_ref()).await?;
     // Those who are being deleted go on; the rest hold it.
     Ok(Next::After(IN_USE))

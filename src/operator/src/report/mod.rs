@@ -3,3 +3,4 @@
 pub mod conditions;
 pub mod events;
 pub mod status;
+pub mod workspace;
