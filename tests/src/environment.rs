@@ -36,6 +36,8 @@ pub enum Install {
     Kustomize(&'static str),
     /// `helm install` of the chart as release `azureml-operator`, with these values.
     Chart(Value),
+    /// `helm install` of a packed chart, as release `azureml-operator`.
+    Packed(String),
 }
 
 /// How an environment is started.
@@ -124,6 +126,9 @@ impl Environment {
         match &options.install {
             Install::Base => apply_folder(&plane, "base")?,
             Install::Kustomize(folder) => apply_folder(&plane, folder)?,
+            Install::Packed(file) => {
+                chart::install_from(&plane, file, operator::NAME, operator::NAMESPACE, &json!({}))?;
+            }
             Install::Chart(values) => {
                 // A Role needs its namespace.
                 for namespace in values.pointer("/rbac/namespaces").and_then(Value::as_array).into_iter().flatten() {

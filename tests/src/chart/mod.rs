@@ -59,15 +59,37 @@ pub fn documents(text: &str) -> Result<Vec<Value>> {
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Installs the chart, or upgrades what is installed.
+/// Installs the chart, or upgrades what is installed; returns what helm says, the notes with it.
 ///
 /// # Errors
 /// As [`helm`].
 pub fn install(plane: &ControlPlane, release: &str, namespace: &str, values: &Value) -> Result<String> {
+    install_from(plane, CHART, release, namespace, values)
+}
+
+/// As [`install`], from a chart elsewhere: a folder or a packed one.
+///
+/// # Errors
+/// As [`helm`].
+pub fn install_from(
+    plane: &ControlPlane,
+    chart: &str,
+    release: &str,
+    namespace: &str,
+    values: &Value,
+) -> Result<String> {
     let file = plane.dir().path().join(format!("{release}-values.json"));
     files::write_atomically(&file, &values.to_string())?;
     let file = file.display().to_string();
     let arguments =
-        ["upgrade", "--install", release, CHART, "--namespace", namespace, "--create-namespace", "--values", &file];
+        ["upgrade", "--install", release, chart, "--namespace", namespace, "--create-namespace", "--values", &file];
     helm(plane.dir().path(), Some(&plane.kubeconfig()), &arguments)
+}
+
+/// Uninstalls a release; returns what helm says.
+///
+/// # Errors
+/// As [`helm`].
+pub fn uninstall(plane: &ControlPlane, release: &str, namespace: &str) -> Result<String> {
+    helm(plane.dir().path(), Some(&plane.kubeconfig()), &["uninstall", release, "--namespace", namespace])
 }

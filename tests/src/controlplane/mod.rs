@@ -8,12 +8,14 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base64::prelude::*;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
 
 use self::keys::Keys;
 use crate::process::{Spec, Supervised};
@@ -131,6 +133,22 @@ impl ControlPlane {
     /// The folder of this run, with the logs; other processes of the same environment may live in it.
     pub fn dir(&self) -> &RunDir {
         &self.dir
+    }
+
+    /// Puts an object of our group into the store as it is, as the API server of long ago did: with its uid, its times, its
+    /// status and, if it is on its way out, its deletion.
+    ///
+    /// # Errors
+    /// If etcd doesn't take it.
+    pub async fn store(&self, plural: &str, object: &Value) -> Result<()> {
+        let text = |member: &str| object["metadata"][member].as_str().unwrap_or_default().to_owned();
+        let key = format!("/registry/azureml.dev/{plural}/{}/{}", text("namespace"), text("name"));
+        let body = json!({"key": BASE64_STANDARD.encode(key), "value": BASE64_STANDARD.encode(object.to_string())});
+        let failed = |error: reqwest::Error| Error::Http(format!("etcd, {plural} {}: {error}", text("name")));
+        let http = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
+        let url = format!("http://127.0.0.1:{}/v3/kv/put", self.etcd_port);
+        let answer = http.post(url).json(&body).send().await.map_err(failed)?;
+        answer.error_for_status().map(drop).map_err(failed)
     }
 
     /// The kubectl that [`Self::kubectl`] runs.
