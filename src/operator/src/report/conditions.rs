@@ -66,7 +66,7 @@ fn planned(s: &Situation<'_>, plan: &Plan) -> Vec<Wanted> {
         Action::Report => drifted(s, plan),
         Action::Refuse => refused(s, plan),
         Action::Wait => match plan.steps.first() {
-            Some(Step::Wait(Reason::Pending, message)) => as_before(s, message),
+            Some(Step::Wait(Reason::Pending, message)) => as_before(s, Reason::Pending, message),
             Some(Step::Wait(reason, message) | Step::WaitForDetail(reason, message)) => working(s, *reason, message),
             _ => working(s, Reason::Deleting, "making sure that Azure has it no more"),
         },
@@ -190,7 +190,7 @@ fn problem_conditions(s: &Situation<'_>, problem: &Problem) -> Vec<Wanted> {
     let Problem { reason, message, .. } = problem;
     let wanted_lifecycle = s.lifecycle == Lifecycle::Wanted;
     match problem.kind {
-        ProblemKind::Unseen => as_before(s, message),
+        ProblemKind::Unseen => as_before(s, *reason, message),
         ProblemKind::Blocked => {
             let mut wanted = vec![ready(Truth::False, *reason, message), reconciling(*reason, message)];
             wanted.extend(wanted_lifecycle.then(|| sync_under_problem(s, *reason, message)));
@@ -222,9 +222,17 @@ const KEPT: [ConditionType; 4] =
     [ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Paused, ConditionType::AwaitingApproval];
 
 /// Azure can't be seen: what was known stands, until it is too old.
-fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
+fn as_before(s: &Situation<'_>, reason: Reason, message: &str) -> Vec<Wanted> {
     if s.lifecycle == Lifecycle::Deleted {
         return working(s, Reason::Deleting, message);
+    }
+    if s.stale.is_some() && never_compared(s.previous) {
+        // Nothing was known that could stand: what is in the way is all that there is to say.
+        return vec![
+            ready(Truth::Unknown, reason, message),
+            reconciling(reason, message),
+            in_sync(Truth::Unknown, Reason::Unobserved, "Azure can't be looked at: see the Ready condition"),
+        ];
     }
     let mut wanted = vec![previous_ready(s, message)];
     for kept in KEPT {
@@ -243,6 +251,15 @@ fn as_before(s: &Situation<'_>, message: &str) -> Vec<Wanted> {
         (None, None) => in_sync(Truth::Unknown, Reason::Unobserved, message),
     });
     wanted
+}
+
+/// Whether nobody has compared the manifest with Azure yet.
+fn never_compared(previous: &[Condition]) -> bool {
+    let unknown = |condition: &str| {
+        let told = previous.iter().find(|c| c.type_ == condition);
+        told.is_none_or(|told| told.status == Truth::Unknown.as_str())
+    };
+    unknown("Ready") && unknown("InSync")
 }
 
 fn previous_ready(s: &Situation<'_>, message: &str) -> Wanted {

@@ -59,9 +59,13 @@ pub fn of_problem(problem: &Problem, status: &WorkspaceStatus) -> Vec<Wanted> {
         ProblemKind::Blocked => ConditionType::Reconciling,
         ProblemKind::Unseen => {
             let mut wanted = kept(status);
+            if wanted.iter().any(|w| w.condition == ConditionType::Ready && w.truth == Truth::Unknown) {
+                // Azure has never answered: nothing was known that could stand.
+                return unanswered(*reason, message);
+            }
             wanted.retain(|w| w.condition != ConditionType::InSync);
             if wanted.is_empty() {
-                wanted.push(one(ConditionType::Ready, Truth::Unknown, *reason, message));
+                return unanswered(*reason, message);
             }
             wanted.push(one(ConditionType::InSync, Truth::Unknown, Reason::ObservationStale, message));
             return wanted;
@@ -70,6 +74,14 @@ pub fn of_problem(problem: &Problem, status: &WorkspaceStatus) -> Vec<Wanted> {
     vec![
         one(ConditionType::Ready, Truth::False, *reason, message),
         one(stuck, Truth::True, *reason, message),
+        one(ConditionType::InSync, Truth::Unknown, Reason::Unobserved, "Azure can't be looked at"),
+    ]
+}
+
+fn unanswered(reason: Reason, message: &str) -> Vec<Wanted> {
+    vec![
+        one(ConditionType::Ready, Truth::Unknown, reason, message),
+        one(ConditionType::Reconciling, Truth::True, reason, message),
         one(ConditionType::InSync, Truth::Unknown, Reason::Unobserved, "Azure can't be looked at"),
     ]
 }

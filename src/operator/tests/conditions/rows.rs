@@ -300,6 +300,18 @@ fn hindered() -> Vec<Row> {
                 Healthy,
             )
         },
+        Row {
+            stale: Some("Azure has not been seen for 5m"),
+            ..in_the_way(
+                unseen(),
+                None,
+                "never seen",
+                "Ready=Unknown/AzureUnavailable Reconciling=True/AzureUnavailable InSync=Unknown/Unobserved",
+                Progressing,
+            )
+            .before(Vec::new())
+            .without_azure(Observed::Unknown)
+        },
     ]
 }
 
