@@ -153,6 +153,11 @@ impl Environment {
         self.operator.as_mut().ok_or_else(|| Error::Invalid("the operator doesn't run; call start_operator".into()))
     }
 
+    /// What the operator is started with the next time.
+    pub fn options(&mut self) -> &mut OperatorOptions {
+        &mut self.options
+    }
+
     /// Starts the operator if it doesn't run, and waits until it is ready.
     ///
     /// # Errors

@@ -266,6 +266,7 @@ impl ControlPlane {
             "serviceaccount-controller",
             "serviceaccount-token-controller",
             "garbage-collector-controller",
+            "clusterrole-aggregation-controller",
         ];
         let spec = Spec::new("kube-controller-manager", program)
             .arg("--secure-port=0")
