@@ -38,6 +38,8 @@ pub enum Install {
     Chart(Value),
     /// `helm install` of a packed chart, as release `azureml-operator`.
     Packed(String),
+    /// By somebody else, later.
+    Not,
 }
 
 /// How an environment is started.
@@ -136,8 +138,11 @@ impl Environment {
                 }
                 chart::install(&plane, operator::NAME, operator::NAMESPACE, values)?;
             }
+            Install::Not => {}
         }
-        plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        if !matches!(options.install, Install::Not) {
+            plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
+        }
         let mut this = Environment { operator: None, sim, plane, options: options.operator, starts: 0 };
         if options.start == OperatorStart::Now {
             this.start_operator().await?;

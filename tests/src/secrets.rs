@@ -34,7 +34,8 @@ rules:
   - level: None
 ";
 /// Logs of programs that aren't the operator.
-const OTHERS: [&str; 4] = ["kube-apiserver.log", "kube-controller-manager.log", "etcd.log", "azure-sim.log"];
+const OTHERS: [&str; 5] =
+    ["kube-apiserver.log", "kube-controller-manager.log", "etcd.log", "azure-sim.log", "kustomize-controller.log"];
 /// Members of a credential Secret that are no secret.
 const PUBLIC: [&str; 2] = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
 /// A shorter value could be anywhere by chance.

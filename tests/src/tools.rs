@@ -1,4 +1,4 @@
-//! The programs of the control plane, and helm: found where the user has them, else built with Go and kept.
+//! The programs of the control plane, helm and Flux's kustomize-controller: found where the user has them, else built with Go and kept.
 //!
 //! `KUBEBUILDER_ASSETS` names a folder that holds them, as it does for Go's envtest; what isn't there is built from
 //! the pinned modules under `tests/controlplane` into a cache outside the checkout
@@ -19,6 +19,8 @@ pub const KUBERNETES_VERSION: &str = "v1.36.3";
 pub const ETCD_VERSION: &str = "v3.7.3";
 /// The version of helm that `tests/controlplane/helm/go.mod` pins.
 pub const HELM_VERSION: &str = "v4.3.1";
+/// The version of Flux's kustomize-controller that `tests/controlplane/flux/go.mod` pins.
+pub const FLUX_VERSION: &str = "v1.9.5";
 /// kubectl supports servers within one minor version, and is lenient to a few more: the oldest one that is taken.
 const OLDEST_KUBECTL_MINOR: u32 = 33;
 
@@ -35,12 +37,20 @@ pub enum Tool {
     Kubectl,
     /// What installs charts.
     Helm,
+    /// What applies the manifests of a Git repository for Flux.
+    KustomizeController,
 }
 
 impl Tool {
     /// Every tool, the quickest to build first.
-    pub const ALL: [Tool; 5] =
-        [Tool::Etcd, Tool::Helm, Tool::KubeApiserver, Tool::KubeControllerManager, Tool::Kubectl];
+    pub const ALL: [Tool; 6] = [
+        Tool::Etcd,
+        Tool::Helm,
+        Tool::KubeApiserver,
+        Tool::KubeControllerManager,
+        Tool::Kubectl,
+        Tool::KustomizeController,
+    ];
 
     /// The file name of the program.
     pub fn name(self) -> &'static str {
@@ -50,6 +60,7 @@ impl Tool {
             Tool::KubeControllerManager => "kube-controller-manager",
             Tool::Kubectl => "kubectl",
             Tool::Helm => "helm",
+            Tool::KustomizeController => "kustomize-controller",
         }
     }
 
@@ -69,6 +80,13 @@ impl Tool {
                 usual: "2 min",
                 // As a release says of itself: charts ask for it.
                 ldflags: format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}"),
+            },
+            Tool::KustomizeController => Source {
+                module: "flux",
+                package: "github.com/fluxcd/kustomize-controller",
+                version: FLUX_VERSION,
+                usual: "3 min",
+                ldflags: "-s -w".into(),
             },
             Tool::KubeApiserver => Source::kubernetes("k8s.io/kubernetes/cmd/kube-apiserver", "5 min"),
             Tool::KubeControllerManager => Source::kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager", "2 min"),
@@ -161,7 +179,7 @@ impl Source {
 }
 
 /// The folder for what is expensive to make again: `$AZUREML_CACHE`, else the user's cache folder.
-fn cache_dir() -> Result<PathBuf> {
+pub(crate) fn cache_dir() -> Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("AZUREML_CACHE")
         .or_else(|| set("XDG_CACHE_HOME"))
@@ -237,6 +255,7 @@ mod tests {
         for (module, line) in [
             ("kubernetes", format!("k8s.io/kubernetes {KUBERNETES_VERSION}")),
             ("etcd", format!("go.etcd.io/etcd/server/v3 {ETCD_VERSION}")),
+            ("flux", format!("github.com/fluxcd/kustomize-controller {FLUX_VERSION}")),
         ] {
             let text = files::read(&modules.join(module).join("go.mod")).unwrap();
             assert!(text.contains(&line), "{module}/go.mod does not require {line}");

@@ -11,6 +11,9 @@ use crate::registry::{self, Kind};
 use crate::rules::{self, Rule};
 use crate::workspace::Workspace;
 
+/// `status.observedGeneration` of an object that the operator hasn't looked at yet.
+pub const NOT_OBSERVED: i64 = -1;
+
 /// A definition that could not be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
@@ -73,6 +76,11 @@ fn definition(
         }
     }
     tidy(schema);
+    if let Some(Value::Object(status)) = node(schema, "status") {
+        // To kstatus, and so to Flux and kpt, an object without a status is whole. One that the operator hasn't looked at
+        // yet says instead that no generation of it was observed.
+        status.insert("default".to_owned(), json!({"observedGeneration": NOT_OBSERVED}));
+    }
     if let Some(fixed) = node(schema, "status.azure.fixed") {
         bound_fixed(fixed, fields);
     }
@@ -168,6 +176,14 @@ mod tests {
             assert_eq!(crd["metadata"]["name"], format!("{plural}.azureml.dev"));
             let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
             assert!(schema["properties"]["spec"]["x-kubernetes-validations"].as_array().unwrap().len() > 2);
+        }
+    }
+
+    #[test]
+    fn an_object_is_not_observed_until_the_operator_says_so() {
+        for (_, crd) in definitions().unwrap() {
+            let status = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+            assert_eq!(status["default"], json!({"observedGeneration": -1}));
         }
     }
 

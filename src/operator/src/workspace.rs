@@ -158,7 +158,7 @@ async fn report(
         Err(problem) => problem.kind == ProblemKind::Unseen,
     };
     // What stands as it was speaks of the manifest that it was made for.
-    let generation = status.observed_generation.filter(|_| unseen).unwrap_or(object.generation());
+    let generation = status.observed_generation.filter(|seen| unseen && *seen >= 0).unwrap_or(object.generation());
     let wanted = match seen {
         Ok(Some(azure)) => {
             let wanted = conditions::of_state(azure.provisioning_state.as_deref());

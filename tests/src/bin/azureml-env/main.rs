@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use azureml_tests::tools::Tool;
-use azureml_tests::{Result, supervise};
+use azureml_tests::{Result, definitions, supervise};
 use clap::{Args, Parser, Subcommand};
 
 /// A Kubernetes control plane, azure-sim and the operator on this machine.
@@ -79,6 +79,9 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Tools => {
             for tool in Tool::ALL {
                 println!("{:24} {}", tool.name(), tool.find_or_build()?.display());
+            }
+            for module in definitions::FLUX {
+                println!("{:24} {}", "definitions", module.find_or_fetch()?.display());
             }
         }
         Verb::Up(settings) => {
