@@ -30,7 +30,7 @@ async fn flux_brings_manifests_to_azure_and_back() {
         )
     };
     cases.await.unwrap_or_else(|error| panic!("{error}"));
-    azureml_promises::held("flux::flux_brings_manifests_to_azure_and_back", 12);
+    azureml_promises::held("flux::flux_brings_manifests_to_azure_and_back", 14);
 }
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
@@ -319,4 +319,25 @@ async fn force_deletes_nothing_that_is_protected(env: &Environment, flux: &Flux)
     assert_eq!(after.pointer(made), before.pointer(made));
     assert!(!env.sim.verbs_to("guarded").await?.contains(&"DELETE".to_string()));
     Ok(())
+}
+
+/// What stands in YAML on the page stands so in an example.
+#[test]
+fn the_page_shows_what_the_examples_hold() {
+    let root = azureml_tests::checkout();
+    let page = std::fs::read_to_string(root.join("docs/how-to/flux.md")).unwrap();
+    let examples: String = ["operator.yaml", "operator-helm.yaml", "team.yaml"]
+        .map(|name| std::fs::read_to_string(root.join("deploy/gitops/flux").join(name)).unwrap())
+        .concat();
+    // Comments stand between the lines of an example, and the page has none.
+    let uncommented = |text: &str| -> String {
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    let examples = uncommented(&examples);
+    let shown: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    for block in &shown {
+        assert!(examples.contains(&uncommented(block)), "no example holds\n{block}");
+    }
+    azureml_promises::held("flux::the_page_shows_what_the_examples_hold", shown.len());
 }
