@@ -16,6 +16,7 @@ mod files;
 pub mod fleet;
 pub mod flux;
 pub mod gate;
+pub mod golang;
 pub mod operator;
 pub mod process;
 mod rundir;

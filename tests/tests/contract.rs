@@ -1,13 +1,11 @@
 //! Microsoft's own Go client against azure-sim (`tests/contract`), and its fields against those that the operator knows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Command, Output};
 
 use azureml_api::fields::{Convert, lookup};
 use azureml_api::registry;
-use azureml_tests::{RunDir, Sim, SimOptions, checkout};
+use azureml_tests::{RunDir, Sim, SimOptions, checkout, golang};
 use serde_json::Value;
 
 /// What the client can write of a cluster and no manifest says: its kind, and what the operator sends back in every PUT as
@@ -18,50 +16,6 @@ fn module() -> PathBuf {
     checkout().join("tests/contract")
 }
 
-/// Runs a program of the Go toolchain in the module's folder.
-fn go(program: &str, args: &[&str], env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(module()).envs(env.iter().copied());
-    command.output().unwrap_or_else(|error| {
-        panic!("{program} has to be on the PATH, from Go 1.26 or newer (https://go.dev/dl): {error}")
-    })
-}
-
-/// What became of each Go test that has no tests within it, and all that the tests printed.
-struct GoRun {
-    ends: BTreeMap<String, String>,
-    printed: String,
-}
-
-impl GoRun {
-    fn read(output: &Output) -> Self {
-        let mut ends: BTreeMap<String, String> = BTreeMap::new();
-        let mut printed = String::from_utf8_lossy(&output.stderr).into_owned();
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let Ok(event) = serde_json::from_str::<Value>(line) else {
-                printed.push_str(&format!("{line}\n"));
-                continue;
-            };
-            printed.push_str(event["Output"].as_str().unwrap_or_default());
-            if let (Some(test), Some(end @ ("pass" | "fail" | "skip"))) =
-                (event["Test"].as_str(), event["Action"].as_str())
-            {
-                ends.insert(test.to_string(), end.to_string());
-            }
-        }
-        let parents: BTreeSet<String> =
-            ends.keys().filter_map(|name| Some(name.rsplit_once('/')?.0.to_string())).collect();
-        // A failure is told of the parent, too.
-        ends.retain(|name, end| !parents.contains(name) || end == "fail");
-        GoRun { ends, printed }
-    }
-
-    /// The tests that didn't pass.
-    fn bad(&self) -> Vec<String> {
-        self.ends.iter().filter(|(_, end)| *end != "pass").map(|(name, end)| format!("{end}: {name}")).collect()
-    }
-}
-
 #[tokio::test]
 async fn microsofts_own_client_does_its_work_and_understands_every_answer() {
     let dir = RunDir::new("contract").unwrap();
@@ -70,43 +24,14 @@ async fn microsofts_own_client_does_its_work_and_understands_every_answer() {
     let ca = sim.ca().to_str().unwrap();
     let env = [("AZURE_SIM_URL", sim.url()), ("AZURE_SIM_CA", ca)];
     // The tests wait for azure-sim more than they work.
-    let output = go("go", &["test", "-json", "-count=1", "-parallel=64", "./..."], &env);
-    let run = GoRun::read(&output);
-    let bad = run.bad();
-    assert!(output.status.success() && bad.is_empty(), "{bad:#?}\n{}", run.printed);
-    let name = "contract::microsofts_own_client_does_its_work_and_understands_every_answer";
-    azureml_promises::held(name, run.ends.len());
-}
-
-#[test]
-fn what_the_go_tests_tell_is_read() {
-    use std::os::unix::process::ExitStatusExt;
-    let events = [
-        r#"{"Action":"run","Test":"TestA"}"#,
-        r#"{"Action":"output","Test":"TestA/one","Output":"words\n"}"#,
-        r#"{"Action":"pass","Test":"TestA/one"}"#,
-        r#"{"Action":"skip","Test":"TestA/two"}"#,
-        r#"{"Action":"pass","Test":"TestA"}"#,
-        r#"{"Action":"fail","Test":"TestB/three"}"#,
-        r#"{"Action":"fail","Test":"TestB"}"#,
-        r#"{"Action":"pass","Test":"TestC"}"#,
-        r#"{"Action":"fail","Package":"p"}"#,
-        "not JSON",
-    ];
-    let status = std::process::ExitStatus::from_raw(256);
-    let run = GoRun::read(&Output { status, stdout: events.join("\n").into_bytes(), stderr: b"go: ".to_vec() });
-    assert_eq!(run.bad(), ["skip: TestA/two", "fail: TestB", "fail: TestB/three"]);
-    assert_eq!(run.ends.len(), 5);
-    assert_eq!(run.printed, "go: words\nnot JSON\n");
+    let passed = golang::test(&module(), &["-parallel=64", "./..."], &env).unwrap_or_else(|error| panic!("{error}"));
+    azureml_promises::held("contract::microsofts_own_client_does_its_work_and_understands_every_answer", passed);
 }
 
 #[test]
 fn the_go_sources_are_formatted_and_vetted() {
-    for (program, args) in [("gofmt", ["-l", "."]), ("go", ["vet", "./..."])] {
-        let output = go(program, &args, &[]);
-        let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-        assert!(output.status.success() && printed.is_empty(), "{program}: {printed}");
-    }
+    let faults = golang::faults(&module()).unwrap();
+    assert!(faults.is_empty(), "{faults}");
 }
 
 #[test]

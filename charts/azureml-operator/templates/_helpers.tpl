@@ -39,10 +39,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* The metadata that all objects have: (dict "root" $ "name" "…" "annotations" (dict …)) */}}
+{{/* The metadata that all objects have: (dict "root" $ "name" "…" "annotations" (dict …)), with "scope" "cluster" for what
+lies in no namespace: some tools take a namespace there for a difference. */}}
 {{- define "azureml-operator.metadata" -}}
 name: {{ .name }}
+{{- if ne (.scope | default "") "cluster" }}
 namespace: {{ .namespace | default .root.Release.Namespace }}
+{{- end }}
 labels:
   {{- include "azureml-operator.labels" .root | nindent 2 }}
   {{- with .labels }}
