@@ -32,6 +32,8 @@ pub enum Install {
     /// `kubectl apply -k deploy/base`.
     #[default]
     Base,
+    /// By the test, before it starts the operator.
+    Nothing,
     /// `kubectl apply -k` of another folder under `deploy`.
     Kustomize(&'static str),
     /// `helm install` of the chart as release `azureml-operator`, with these values.
@@ -126,6 +128,7 @@ impl Environment {
         let plane = ControlPlane::start(Options { controllers, ..Options::default() }).await?;
         let sim = Sim::start(&options.sim, plane.dir()).await?;
         match &options.install {
+            Install::Nothing => {}
             Install::Base => apply_folder(&plane, "base")?,
             Install::Kustomize(folder) => apply_folder(&plane, folder)?,
             Install::Packed(file) => {
@@ -140,7 +143,8 @@ impl Environment {
             }
             Install::Not => {}
         }
-        if !matches!(options.install, Install::Not) {
+        if !matches!(options.install, Install::Not) {}
+        if !matches!(options.install, Install::Nothing) {
             plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         }
         let mut this = Environment { operator: None, sim, plane, options: options.operator, starts: 0 };
