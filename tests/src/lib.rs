@@ -5,6 +5,7 @@
 //! `azureml-env supervise`, which holds a pipe to its parent and ends the child when the pipe closes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod browser;
 mod build;
 mod cargo;
 pub mod chart;

@@ -103,7 +103,10 @@ fn helm_finds_no_fault_in_the_chart() {
 async fn the_installed_operator_works_with_the_least_rights() {
     let rows = [
         ("cluster-wide", json!({})),
-        ("namespaced", json!({"rbac": {"namespaces": ["ml"]}, "operator": {"ownerId": "chart-test"}})),
+        (
+            "namespaced, with the page",
+            json!({"rbac": {"namespaces": ["ml"]}, "operator": {"ownerId": "chart-test"}, "page": {"enabled": true}}),
+        ),
     ];
     for (what, values) in rows {
         installed(values).await.unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -111,10 +114,12 @@ async fn the_installed_operator_works_with_the_least_rights() {
 }
 
 async fn installed(values: Value) -> Result<()> {
+    let page = values["page"]["enabled"] == true;
     let mut options = EnvOptions { install: Install::Chart(values), ..brisk() };
     options.operator.flags.push(("--leader-elect".into(), "true".into()));
     let standby = OperatorOptions { replica: Some("standby".into()), ..options.operator.clone() };
-    let env = Environment::start(options).await?;
+    let mut env = Environment::start(options).await?;
+    let admin = env.operator()?.admin_url();
     let _standby = Operator::start(&standby, &env.plane, &env.sim).await?;
     let team = Team::new(&env, "ml")?;
     let password = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "nodes", "namespace": "ml"},
@@ -124,6 +129,10 @@ async fn installed(values: Value) -> Result<()> {
     team.ready_cluster("gpu", json!({"ssh": ssh})).await?;
     team.edit("gpu", json!({"scale": {"maxNodes": 5}}))?;
     team.wait("gpu", Until::condition("InSync", "True")).await?;
+    let token = team.kubectl(&["create", "token", "default"])?;
+    let looked = reqwest::Client::builder().no_proxy().build().unwrap();
+    let looked = looked.get(format!("{admin}/page/state")).bearer_auth(token.trim()).send().await.unwrap();
+    assert_eq!(looked.status().as_u16(), if page { 403 } else { 404 }, "this account may list nothing");
     for kind in ["computecluster", "workspace"] {
         env.plane.kubectl(&["-n", "ml", "delete", kind, "--all", "--timeout=120s"])?;
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::health;
+use crate::{health, page};
 
 /// What the probes ask.
 #[derive(Clone)]
@@ -22,16 +22,19 @@ struct Admin {
     started: Instant,
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until told to stop.
+/// Serves `/healthz`, `/readyz`, `/metrics` and, if it is switched on, the page, until told to stop.
 ///
 /// # Errors
 /// When the address can't be listened on, or serving fails.
 pub async fn serve(address: SocketAddr, ctx: Arc<Context>, stop: CancellationToken) -> std::io::Result<()> {
-    let router = Router::new()
+    let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Admin { ctx, started: Instant::now() });
+        .with_state(Admin { ctx: ctx.clone(), started: Instant::now() });
+    if ctx.settings.page {
+        router = router.merge(page::router(ctx, stop.clone()));
+    }
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving health probes and metrics");
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

@@ -157,6 +157,7 @@ struct Inner {
     by_secret: HashMap<(String, String), BTreeSet<Key>>,
     workspaces: BTreeSet<Key>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
+    revision: u64,
 }
 
 impl Index {
@@ -178,6 +179,7 @@ impl Index {
             }
             inner.unlink(&known);
         }
+        inner.revision += 1;
         inner.link(&object);
         inner.objects.insert(object.key.clone(), Arc::new(object));
         true
@@ -196,6 +198,7 @@ impl Index {
     pub fn remove(&self, key: &Key) -> Option<Arc<Object>> {
         let mut inner = self.write();
         let object = inner.objects.remove(key)?;
+        inner.revision += 1;
         inner.unlink(&object);
         Some(object)
     }
@@ -203,6 +206,11 @@ impl Index {
     /// An object.
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
         self.read().objects.get(key).cloned()
+    }
+
+    /// Another one whenever an object has come, changed or gone.
+    pub fn revision(&self) -> u64 {
+        self.read().revision
     }
 
     /// All keys of a kind.

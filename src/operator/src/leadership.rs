@@ -4,7 +4,7 @@
 //! holds it stops working well before another may take it, and ends its process when it is lost. Other replicas' clocks
 //! aren't trusted: a lease has run out when *we* have seen it unchanged for as long as it lasts.
 
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -54,6 +54,8 @@ pub struct Leadership {
     until: watch::Sender<Option<Instant>>,
     /// Since when we work.
     since: OnceLock<Timestamp>,
+    /// Who held the lease when it was last seen with another.
+    leader: RwLock<Option<String>>,
 }
 
 /// The lease is lost: another replica works now.
@@ -63,7 +65,7 @@ pub struct Lost(String);
 
 impl Default for Leadership {
     fn default() -> Self {
-        Self { until: watch::Sender::new(None), since: OnceLock::new() }
+        Self { until: watch::Sender::new(None), since: OnceLock::new(), leader: RwLock::default() }
     }
 }
 
@@ -76,6 +78,13 @@ impl Leadership {
     /// Whether this process works.
     pub fn leads(&self) -> bool {
         self.since.get().is_some()
+    }
+
+    /// The other replica that works, as far as this one has seen while it stands by: the name of its pod.
+    pub fn leader(&self) -> Option<String> {
+        let holder = self.leader.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        // What follows the name tells processes of one pod apart.
+        Some(holder.rsplit_once('_').map_or(holder.as_str(), |(pod, _)| pod).to_owned())
     }
 
     /// Works without a lease, as the only replica.
@@ -120,6 +129,7 @@ impl Leadership {
                 Ok(Ok(Attempt::Held(holder))) => {
                     if holder != told {
                         tracing::info!(lease = election.name, holder, "standing by: another replica leads");
+                        *self.leader.write().unwrap_or_else(PoisonError::into_inner) = Some(holder.clone());
                         told = holder;
                     }
                 }

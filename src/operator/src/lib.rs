@@ -14,6 +14,7 @@ pub mod kubernetes;
 pub mod leadership;
 pub mod metrics;
 pub mod observe;
+pub mod page;
 pub mod reconcile;
 pub mod report;
 pub mod resolve;

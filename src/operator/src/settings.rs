@@ -34,6 +34,10 @@ pub struct Settings {
     /// Where health probes and metrics are served.
     #[arg(long, env = "AZUREML_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub admin_listen: SocketAddr,
+    /// Whether a page to look at is served there, too, under /page/. Who looks needs a token of the API server and rights to
+    /// list the objects; the operator needs the rights to ask about both.
+    #[arg(long, env = "AZUREML_PAGE", default_value_t = false, action = ArgAction::Set)]
+    pub page: bool,
     /// How logs are written.
     #[arg(long, env = "AZUREML_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -59,7 +59,7 @@ impl fmt::Display for Watch {
 }
 
 /// The kinds that are watched, and their plurals.
-fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub fn kinds() -> impl Iterator<Item = (&'static str, &'static str)> {
     std::iter::once((WORKSPACE, "workspaces")).chain(registry::KINDS.iter().map(|kind| (kind.kind, kind.plural)))
 }
 

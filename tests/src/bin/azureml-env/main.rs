@@ -8,6 +8,7 @@ mod up;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use azureml_tests::browser::Programs;
 use azureml_tests::tools::Tool;
 use azureml_tests::{Result, definitions, supervise};
 use clap::{Args, Parser, Subcommand};
@@ -22,7 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Find or build the control plane's programs and print their paths.
+    /// Find or build the control plane's programs and print their paths; install the browser that the page is tested with.
     Tools,
     /// Start the environment in the background, print the variables that lead to it, and write them to .local/env.
     Up(Settings),
@@ -82,6 +83,10 @@ fn run(verb: Verb) -> Result<ExitCode> {
             }
             for module in definitions::FLUX {
                 println!("{:24} {}", "definitions", module.find_or_fetch()?.display());
+            }
+            // What needs it is skipped without, or fails in continuous integration.
+            if let Err(error) = Programs::find_or_install() {
+                eprintln!("{error}");
             }
         }
         Verb::Up(settings) => {
