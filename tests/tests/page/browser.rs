@@ -43,6 +43,7 @@ async fn signed_in(env: &Environment, browser: &Browser) -> Result<usize> {
     for (token, words) in
         [("nonsense".to_owned(), "accept the token"), (super::token(env, "ml", "nobody", &[])?, "may not list")]
     {
+        browser.run("document.getElementById('token').value = ''", &[]).await?;
         browser.type_into("#token", &token).await?;
         browser.click("#form button").await?;
         browser.wait(&format!("document.getElementById('refused').textContent.includes('{words}')"), LONG).await?;
@@ -59,7 +60,7 @@ async fn signed_in(env: &Environment, browser: &Browser) -> Result<usize> {
         !shown[1].as_str().unwrap().contains("eyJ") && shown[2] == "",
         "no token in the address, no cookie: {shown}"
     );
-    Ok(3)
+    Ok(4)
 }
 
 /// What happens is seen without a reload.

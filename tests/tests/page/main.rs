@@ -69,6 +69,10 @@ async fn open_files(base: &str) -> Result<usize> {
             "{file} has no inline script"
         );
     }
+    for short in ["", "page"] {
+        let answer = get(&format!("{base}/{short}"), None).await?;
+        assert_eq!(answer.url().as_str(), format!("{base}/page/"), "/{short} leads there");
+    }
     // Probes and metrics are as they were.
     for path in ["healthz", "readyz", "metrics"] {
         assert_eq!(get(&format!("{base}/{path}"), None).await?.status(), StatusCode::OK, "{path}");

@@ -196,9 +196,14 @@ impl<R: Reviewer> Reviews<R> {
 
     async fn review(&self, token: &str, places: &Places) -> Verdict {
         // The error may hold what was sent, so it is told to the log by its kind alone.
-        let unavailable = |error: kube::Error| match error {
+        let unavailable = |error: kube::Error| {
+            match error {
+            kube::Error::Api(status) if status.code == 403 => Refusal::Unavailable(
+                "the operator may not create tokenreviews and subjectaccessreviews, which the chart's page.enabled grants it".to_owned(),
+            ),
             kube::Error::Api(status) => Refusal::Unavailable(format!("{} {}", status.code, status.reason)),
             _ => Refusal::Unavailable("no answer".to_owned()),
+        }
         };
         let user = self.reviewer.user(token).await.map_err(unavailable)?.ok_or(Refusal::Unknown)?;
         let mut seen = BTreeMap::new();

@@ -252,27 +252,28 @@ fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
+/// How an object stands. It is asked of every object for each picture, so the conditions are read where they lie.
 fn state(object: &Object) -> State {
-    let conditions = object.conditions();
-    let holds = |kind: &str| find(&conditions, kind).is_some_and(|condition| condition.status == "True");
-    let reason = |kind: &str| find(&conditions, kind).and_then(|condition| Reason::parse(&condition.reason));
-    if holds("Stalled") {
+    let conditions = object.status().get("conditions").and_then(Value::as_array);
+    let find = |kind: &str| conditions?.iter().find(|condition| condition.get("type").is_some_and(|told| told == kind));
+    let is = |kind: &str, status: &str| find(kind).is_some_and(|condition| condition["status"] == status);
+    let reason = |kind: &str| Reason::parse(find(kind)?.get("reason")?.as_str()?);
+    if is("Stalled", "True") {
         State::Stalled
-    } else if holds("AwaitingApproval") {
+    } else if is("AwaitingApproval", "True") {
         State::Approval
-    } else if holds("Paused") {
+    } else if is("Paused", "True") {
         State::Paused
-    } else if !holds("Ready") {
+    } else if !is("Ready", "True") {
         if reason("Ready").is_none_or(is_work) { State::Working } else { State::Retrying }
-    } else if holds("InSync") {
+    } else if is("InSync", "True") || find("InSync").is_none() {
         State::Ready
+    } else if reason("InSync").is_some_and(is_work) {
+        State::Working
+    } else if is("InSync", "False") {
+        State::Differs
     } else {
-        match (find(&conditions, "InSync"), reason("InSync")) {
-            (None, _) => State::Ready,
-            (_, Some(reason)) if is_work(reason) => State::Working,
-            (Some(condition), _) if condition.status == "False" => State::Differs,
-            _ => State::Retrying,
-        }
+        State::Retrying
     }
 }
 

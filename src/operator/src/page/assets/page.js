@@ -131,13 +131,19 @@ function nodes(row) {
     parts.length > 0 && el("span", { class: "parts" }, parts.join(" · ")));
 }
 
+// Why it stands so; what is wrong is told above in full.
+function why(row) {
+  const reason = row.problem?.reason || row.reason || "Pending";
+  return row.state === "working" && row.message ? `${reason}: ${row.message}` : reason;
+}
+
 function target(row) {
   const picture = el("td", { class: row.history.length > 0 ? "hour" : "hour unknown" });
   picture.renew = () => picture.replaceChildren(sparkline(row.history, row.scale?.[1], now()));
   picture.renew();
   return el("tr", { class: row.state },
     el("th", { scope: "row" }, link(row, row.name), el("span", { class: "soft" }, row.detail)),
-    el("td", {}, badge(row.state), el("span", { class: "soft" }, row.reason || "Pending")),
+    el("td", {}, badge(row.state), el("span", { class: "soft" }, why(row))),
     nodes(row), picture,
     el("td", { class: "since" }, row.since ? age(row.since, (text) => text) : "–"));
 }
@@ -305,8 +311,10 @@ function start(token) {
 
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  setText(byId("refused"), "");
-  start(byId("token").value.trim());
+  const token = byId("token").value.trim();
+  const sound = /^[\x21-\x7e]+$/.test(token);
+  setText(byId("refused"), sound ? "" : "That is no token: it has spaces or letters that none has.");
+  if (sound) start(token);
 });
 byId("leave").addEventListener("click", () => signOut(""));
 byId("filter").addEventListener("input", draw);
