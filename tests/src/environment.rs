@@ -40,8 +40,6 @@ pub enum Install {
     Chart(Value),
     /// `helm install` of a packed chart, as release `azureml-operator`.
     Packed(String),
-    /// By somebody else, later.
-    Not,
 }
 
 /// How an environment is started.
@@ -141,9 +139,7 @@ impl Environment {
                 }
                 chart::install(&plane, operator::NAME, operator::NAMESPACE, values)?;
             }
-            Install::Not => {}
         }
-        if !matches!(options.install, Install::Not) {}
         if !matches!(options.install, Install::Nothing) {
             plane.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
         }

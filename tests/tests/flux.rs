@@ -17,7 +17,7 @@ const SUCCEEDED: &str = "ReconciliationSucceeded";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flux_brings_manifests_to_azure_and_back() {
-    let options = EnvOptions { install: Install::Not, start: OperatorStart::Later, ..brisk() };
+    let options = EnvOptions { install: Install::Nothing, start: OperatorStart::Later, ..brisk() };
     let mut env = Environment::start(options).await.unwrap_or_else(|error| panic!("{error}"));
     let flux = Flux::start(&env.plane).await.unwrap_or_else(|error| panic!("{error}"));
     the_operator_is_installed(&mut env, &flux).await.unwrap_or_else(|error| panic!("{error}"));
