@@ -142,7 +142,8 @@ async fn shards(env: &Environment) -> Result<usize> {
     team.ready_cluster("plain", json!({})).await?;
     env.sim.wait_for_a_few_lists().await?;
     let untouched = blue.wait_any("Workspace", WORKSPACE, Until::json("the Workspace", |_| true)).await?;
-    assert!(untouched["status"].is_null(), "another shard's: {untouched}");
+    let status = &untouched["status"];
+    assert_eq!(*status, json!({"observedGeneration": -1}), "another shard's: {untouched}");
     blue.cluster("azure", json!({}))?;
 
     let own = Operator::start(&options("blue", &[half, ("--shard", "blue")]), &env.plane, &env.sim).await?;

@@ -200,7 +200,7 @@ async fn restored<'e>(env: &'e Environment, stored: &Stored) -> Result<Team<'e>>
         env.plane.store(plural, &object).await?;
     }
     let stands = json_of(&team.kubectl(&["get", "amlws", WORKSPACE, "-o", "json"])?);
-    if stands["status"].is_null() {
+    if stands["status"]["conditions"].is_null() {
         return Err(Error::Invalid(format!("the store lost the status: {stands}")));
     }
     Ok(team)
