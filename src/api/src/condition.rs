@@ -18,6 +18,9 @@ pub enum ConditionType {
     Paused,
     /// A plan waits for its approval. Exists only while True.
     AwaitingApproval,
+    /// A right is missing that isn't needed for the work itself: something is told late or less precisely. On Workspaces;
+    /// exists only while True.
+    Limited,
 }
 
 impl ConditionType {
@@ -30,6 +33,7 @@ impl ConditionType {
             Self::Stalled => "Stalled",
             Self::Paused => "Paused",
             Self::AwaitingApproval => "AwaitingApproval",
+            Self::Limited => "Limited",
         }
     }
 }

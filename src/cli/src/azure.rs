@@ -167,6 +167,9 @@ pub async fn operation(client: &ArmClient, id: &ResourceId, url: &str) -> Result
         OperationStatus::Running { .. } => OperationDetail::Running,
         OperationStatus::Succeeded => OperationDetail::Succeeded,
         OperationStatus::Failed(error) | OperationStatus::Canceled(error) => OperationDetail::Failed(told(&error)),
+        OperationStatus::NotAvailable(error) if error.status == Some(403) => {
+            OperationDetail::Forbidden(told(&error).message)
+        }
         OperationStatus::NotAvailable(_) => OperationDetail::NotAvailable,
     })
 }

@@ -16,6 +16,7 @@ use crate::index::{Index, Key};
 use crate::leadership::Leadership;
 use crate::metrics::Metrics;
 use crate::observe::facts::Facts;
+use crate::observe::gaps::Gaps;
 use crate::observe::source::Listener;
 use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings};
@@ -57,6 +58,8 @@ pub struct Context {
     pub connections: Connections,
     /// Regions' sizes.
     pub facts: Arc<Facts>,
+    /// Operations that may not be read.
+    pub gaps: Arc<Gaps>,
     /// When failures are tried again.
     pub retry: RetryPolicy,
     /// Events.

@@ -22,10 +22,14 @@ use crate::engine::watch::{self, Watches};
 use crate::hashing::HashKey;
 use crate::leadership::{Election, Leadership, Lost};
 use crate::observe::facts::Facts;
+use crate::observe::gaps::Gaps;
 use crate::report::events::Recorder;
 use crate::settings::{IdentityNamespaces, Settings, names};
 use crate::shard::Shard;
 use crate::{admin, kubernetes};
+
+/// How soon what may not be read in Azure is asked for again.
+const LONGEST_UNREAD: Duration = Duration::from_secs(300);
 
 /// Why the operator can't run.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +101,7 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
     let queue = Arc::new(Queue::default());
     let controller = kubernetes::FIELD_MANAGER;
     let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let again = settings.retry_longest.min(LONGEST_UNREAD);
     Ok(Context {
         leadership: Leadership::default(),
         shard: Shard::new(settings.shard.as_deref()),
@@ -108,7 +113,8 @@ async fn context(settings: Settings) -> Result<Context, StartError> {
         budget: Budget::new(BudgetConfig::with_share(settings.arm_budget_share)?),
         identity_namespaces: IdentityNamespaces::new(&settings.default_identity_namespaces),
         index: Arc::default(),
-        facts: Facts::new(queue.clone()),
+        facts: Facts::new(queue.clone(), again),
+        gaps: Gaps::new(again),
         queue,
         scratches: Scratches::default(),
         connections: Connections::default(),

@@ -159,7 +159,7 @@ async fn report(
     };
     // What stands as it was speaks of the manifest that it was made for.
     let generation = status.observed_generation.filter(|seen| unseen && *seen >= 0).unwrap_or(object.generation());
-    let wanted = match seen {
+    let mut wanted = match seen {
         Ok(Some(azure)) => {
             let wanted = conditions::of_state(azure.provisioning_state.as_deref());
             status.azure = Some(azure);
@@ -169,6 +169,7 @@ async fn report(
         Err(problem) => conditions::of_problem(&problem, &status),
     };
     if let Some(source) = &source {
+        wanted.extend(limits(ctx, source));
         if let Some(computes) = source.view().computes {
             status.computes = u32::try_from(computes.len()).ok();
         }
@@ -180,6 +181,16 @@ async fn report(
     write(ctx, object, status, generation, wanted, leaving.as_ref()).await?;
     // The Secret is read again every interval.
     Ok(Next::After(Duration::from_secs(spec.observe_interval_seconds())))
+}
+
+/// What is told late or less precisely for want of a right; it is tried again now and then.
+fn limits(ctx: &Context, source: &Source) -> Option<Wanted> {
+    let (client, subscription) = (source.client(), source.workspace().subscription());
+    ctx.facts.look_again(client, subscription);
+    ctx.gaps.look_again(client, subscription);
+    let told: Vec<String> =
+        ctx.facts.words(client, subscription).into_iter().chain(ctx.gaps.words(client, subscription)).collect();
+    (!told.is_empty()).then(|| one(ConditionType::Limited, Truth::True, Reason::Forbidden, &told.join("; ")))
 }
 
 fn split(connected: Result<Connected, Problem>) -> (Result<Arc<Source>, Problem>, Option<Secret>) {

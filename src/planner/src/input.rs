@@ -124,8 +124,10 @@ pub enum OperationDetail {
     Succeeded,
     /// Ended badly.
     Failed(Failure),
-    /// The URL no longer answers, or not to us.
+    /// The URL no longer answers.
     NotAvailable,
+    /// It may not be read: why, and what to do.
+    Forbidden(String),
 }
 
 /// What the operator knows beside the resource.

@@ -106,7 +106,18 @@ fn absent(input: &Input<'_>, operation: &Operation, young: bool) -> Judgement {
         }
         (Phase::Running, Some(OperationDetail::Running)) => ongoing(operation, unseen),
         (Phase::Running, Some(OperationDetail::Failed(failure))) => Judgement::Failed(failure.clone()),
+        (Phase::Running, Some(OperationDetail::Forbidden(why))) => Judgement::Failed(untold(why)),
         (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => Judgement::Lost,
+    }
+}
+
+/// Nothing came of it, and Azure keeps the reason to itself.
+fn untold(why: &str) -> Failure {
+    Failure {
+        reason: Reason::OperationFailed,
+        message: format!(
+            "Azure accepted the write and nothing came of it; it is tried again by itself. The reason can't be read: {why}"
+        ),
     }
 }
 
@@ -118,6 +129,7 @@ fn delete_still_there(input: &Input<'_>, operation: &Operation, live: &Value, yo
         (Phase::Running, None) if operation.url.is_some() => Judgement::DetailNeeded(reason(operation), still),
         (Phase::Running, Some(OperationDetail::Running)) => ongoing(operation, &still),
         (Phase::Running, Some(OperationDetail::Failed(failure))) => Judgement::Failed(failure.clone()),
+        (Phase::Running, Some(OperationDetail::Forbidden(why))) => Judgement::Failed(untold(why)),
         (Phase::Running, None | Some(OperationDetail::Succeeded | OperationDetail::NotAvailable)) => Judgement::Lost,
     }
 }

@@ -43,6 +43,8 @@ pub struct Sim {
     /// Every request.
     pub log: Log,
     buckets: Buckets,
+    /// What the request at hand needed.
+    needs: Vec<roles::Need>,
     journal: Option<Vec<Entry>>,
     answered: u64,
 }
@@ -62,16 +64,12 @@ impl Sim {
     /// # Errors
     /// What is inconsistent in the world.
     pub fn resume(world: World, options: Options, state: State, mut clock: Clock) -> Result<Self, String> {
+        state.roles.values().try_for_each(roles::RoleDefinition::check)?;
         for principal in state.principals.values() {
             for certificate in &principal.certificates {
                 certificate.der().map_err(|e| format!("principal {}: {e}", principal.client_id))?;
             }
-            if let Some(role) = roles::unknown_role(principal) {
-                return Err(format!(
-                    "principal {}: role {role:?} is not built in; list its actions",
-                    principal.client_id
-                ));
-            }
+            roles::check_assignments(&state, principal)?;
         }
         clock.resume(state.mark.real, state.mark.virt);
         let settings = Settings::new(world, options, clock.scale())?;
@@ -82,6 +80,7 @@ impl Sim {
             faults: Faults::default(),
             log: Log::default(),
             buckets: Buckets::default(),
+            needs: Vec::new(),
             journal: None,
             answered: 0,
         })
@@ -110,6 +109,7 @@ impl Sim {
     pub fn handle(&mut self, req: &Request) -> Answer {
         let now = self.clock.now();
         self.answered += 1;
+        self.needs.clear();
         physics::advance(&self.settings, &mut self.state, now.virt);
         if req.path.starts_with("/_sim") {
             // Not logged: tests look at what clients did, not at what they did themselves.
@@ -127,7 +127,7 @@ impl Sim {
     }
 
     fn finish(&mut self, req: &Request, answer: Answer, principal: Option<String>, now: Now) -> Answer {
-        self.log.add(req, &answer, principal, now);
+        self.log.add(req, &answer, principal, std::mem::take(&mut self.needs), now);
         answer
     }
 
@@ -289,8 +289,8 @@ impl Sim {
         }
         self.check_parents(route, method, now)?;
         governance::check_locks(&self.state.locks, &route.id(), if is_read_action(route) { "GET" } else { method })?;
-        let mut ctx = Ctx { settings: &self.settings, state: &mut self.state, now, req, route, caller, version, hints };
-        dispatch(&mut ctx)
+        let (settings, state, needs) = (&self.settings, &mut self.state, &mut self.needs);
+        dispatch(&mut Ctx { settings, state, needs, now, req, route, caller, version, hints })
     }
 
     fn check_subscription(&self, route: &Route, caller: &Principal) -> Outcome<()> {
@@ -325,14 +325,19 @@ impl Sim {
     }
 
     /// Rights come before existence: who may not read learns nothing.
-    fn authorize(&self, route: &Route, method: &str, caller: &Principal) -> Outcome<()> {
+    fn authorize(&mut self, route: &Route, method: &str, caller: &Principal) -> Outcome<()> {
         let subscription = format!("/subscriptions/{}", route.sub.to_ascii_lowercase());
+        let rights = roles::Rights::of(&self.state, caller);
         match &route.target {
             Target::Subscriptions | Target::Provider(_) => Ok(()),
             // These lists show what the caller may see, if it may see anything there.
-            Target::Groups | Target::Subscription if roles::reaches(caller, &subscription) => Ok(()),
-            Target::Workspaces if route.group.is_empty() && roles::reaches(caller, &subscription) => Ok(()),
-            _ => roles::require(caller, &route.action(method), &route.id()),
+            Target::Groups if rights.reach(&subscription) => Ok(()),
+            Target::Workspaces if route.group.is_empty() && rights.reach(&subscription) => Ok(()),
+            _ => {
+                let need = rights.need(&route.action(method), &route.id());
+                self.needs.push(need.clone());
+                roles::require(caller, &need)
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The world file: what exists at the start, and how the simulated Azure behaves.
 
-use crate::clock::parse_duration;
+use crate::{clock::parse_duration, front::roles::RoleDefinition};
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -42,6 +42,8 @@ pub struct World {
     pub workspaces: Vec<WorkspaceSpec>,
     /// Who may sign in, how, and with which roles.
     pub principals: Vec<Principal>,
+    /// Custom roles at the start.
+    pub role_definitions: Vec<RoleDefinition>,
     /// Locks at the start.
     pub locks: Vec<Lock>,
     /// Policies at the start.
@@ -288,7 +290,7 @@ pub struct Managed {
 pub struct Role {
     /// ARM id; `/` for everywhere.
     pub scope: String,
-    /// Owner, Contributor, Reader, AzureML Data Scientist or AzureML Compute Operator.
+    /// A built-in role, or one of `roleDefinitions`.
     #[serde(default)]
     pub role: Option<String>,
     /// Actions with `*`.

@@ -31,6 +31,9 @@ pub struct SimRequest {
     /// The client's correlation id.
     #[serde(default)]
     pub correlation_id: Option<String>,
+    /// The actions that it needed, as far as it came.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// The answer's status.
     pub status: u16,
     /// The answer's `error.code`.
@@ -42,6 +45,17 @@ pub struct SimRequest {
     /// A write's body, without its secrets.
     #[serde(default)]
     pub body: Value,
+}
+
+/// An action that a request needed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Need {
+    /// The action.
+    pub action: String,
+    /// The ARM id over which.
+    pub scope: String,
+    /// The caller's roles that grant it; none if it was refused.
+    pub roles: Vec<String>,
 }
 
 impl SimRequest {

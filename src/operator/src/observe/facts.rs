@@ -5,18 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use azureml_api::ML_API_VERSION;
-use azureml_arm::{ArmClient, Claim, OperationKind, Priority};
+use azureml_arm::{ArmClient, ArmError, Claim, OperationKind, Priority};
 use azureml_planner::diff;
 use azureml_planner::input::vm_size_names;
 use tokio::time::Instant;
 
 use crate::engine::queue::Queue;
 use crate::index::Key;
+use crate::observe::gaps;
 
 /// How long the list holds.
 const PERIOD: Duration = Duration::from_secs(3600);
-/// How soon a list that couldn't be read is asked for again.
-const AGAIN: Duration = Duration::from_secs(300);
 
 /// What is known of a region's sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +33,7 @@ pub enum Sizes {
 pub struct Facts {
     regions: Mutex<HashMap<(String, String, String), Region>>,
     queue: Arc<Queue<Key>>,
+    again: Duration,
 }
 
 #[derive(Debug)]
@@ -41,12 +41,39 @@ struct Region {
     sizes: Sizes,
     until: Instant,
     asking: Vec<Key>,
+    /// Why it may not be read, if that is so.
+    refusal: Option<ArmError>,
 }
 
 impl Facts {
-    /// None known yet.
-    pub fn new(queue: Arc<Queue<Key>>) -> Arc<Self> {
-        Arc::new(Self { regions: Mutex::default(), queue })
+    /// None known yet. A list that couldn't be read is asked for again after `again`.
+    pub fn new(queue: Arc<Queue<Key>>, again: Duration) -> Arc<Self> {
+        Arc::new(Self { regions: Mutex::default(), queue, again })
+    }
+
+    /// What can't be told for want of a right, if there is something.
+    pub fn words(&self, client: &ArmClient, subscription: &str) -> Option<String> {
+        let subscription = subscription.to_lowercase();
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_ours = |id: &(String, String, String)| id.0 == client.principal_key() && id.1 == subscription;
+        let refused = regions.iter().filter(|(id, _)| of_ours(id)).filter_map(|(_, region)| region.refusal.as_ref());
+        refused.min_by(|a, b| a.message.cmp(&b.message)).map(|error| {
+            gaps::told("a VM size that the region does not offer is only told after the cluster is made", error)
+        })
+    }
+
+    /// Asks again for what couldn't be read, where it is time.
+    pub fn look_again(self: &Arc<Self>, client: &ArmClient, subscription: &str) {
+        let subscription = subscription.to_lowercase();
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        for (id, region) in regions.iter_mut() {
+            let ours = id.0 == client.principal_key() && id.1 == subscription;
+            if ours && region.refusal.is_some() && region.until <= now {
+                region.until = now + self.again;
+                tokio::spawn(self.clone().read(client.clone(), id.clone()));
+            }
+        }
     }
 
     /// The sizes of a region. Starts reading them where they aren't known or are too old; `key` is woken then.
@@ -61,12 +88,13 @@ impl Facts {
             }
             if known.until <= now {
                 // What was known stands until it has been read again.
-                known.until = now + AGAIN;
+                known.until = now + self.again;
                 tokio::spawn(self.clone().read(client.clone(), id));
             }
             return known.sizes.clone();
         }
-        regions.insert(id.clone(), Region { sizes: Sizes::Pending, until: now, asking: vec![key.clone()] });
+        let asking = vec![key.clone()];
+        regions.insert(id.clone(), Region { sizes: Sizes::Pending, until: now, asking, refusal: None });
         tokio::spawn(self.clone().read(client.clone(), id));
         Sizes::Pending
     }
@@ -88,16 +116,16 @@ impl Facts {
                 provider_scope: None,
             })
             .await;
-        let (sizes, holds) = match client.get(&path, ML_API_VERSION, permit).await {
-            Ok(response) => (Sizes::Known(Arc::new(vm_size_names(&response.body))), PERIOD),
+        let (sizes, holds, refusal) = match client.get(&path, ML_API_VERSION, permit).await {
+            Ok(response) => (Sizes::Known(Arc::new(vm_size_names(&response.body))), PERIOD, None),
             Err(error) => {
                 tracing::info!(%error, region, "the region's VM sizes can't be read; nothing is refused for its size");
-                (Sizes::Unknown, AGAIN)
+                (Sizes::Unknown, self.again, gaps::missing_right(&error).is_some().then_some(error))
             }
         };
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let asking = regions.remove(&id).map(|region| region.asking).unwrap_or_default();
-        regions.insert(id, Region { sizes, until: Instant::now() + holds, asking: Vec::new() });
+        regions.insert(id, Region { sizes, until: Instant::now() + holds, asking: Vec::new(), refusal });
         drop(regions);
         asking.into_iter().for_each(|key| self.queue.add(key));
     }

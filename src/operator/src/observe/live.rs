@@ -56,13 +56,16 @@ pub async fn read(client: &ArmClient, id: &str, permit: Permit) -> Result<Observ
 /// When one of the reads fails in a way that proves nothing.
 pub async fn prove_gone(client: &ArmClient, id: &ResourceId, key: &Key) -> Result<Observed, Problem> {
     let told = |error: ArmError| Problem::of_read(&error);
-    let observed = read(client, id.as_str(), admit(client, id, key).await?).await.map_err(told)?;
-    if observed != Observed::Absent {
-        return Ok(observed);
-    }
-    let Some(workspace) = id.parent() else { return Ok(Observed::Absent) };
+    let forbidden = match read(client, id.as_str(), admit(client, id, key).await?).await {
+        Ok(Observed::Absent) => None,
+        Ok(observed) => return Ok(observed),
+        // A role that was given at the workspace itself went with it.
+        Err(error) if matches!(error.kind, ErrorKind::Forbidden { .. }) => Some(error),
+        Err(error) => return Err(told(error)),
+    };
+    let Some(workspace) = id.parent() else { return forbidden.map_or(Ok(Observed::Absent), |error| Err(told(error))) };
     match client.resource(workspace.as_str(), ML_API_VERSION, admit(client, id, key).await?).await {
-        Ok(_) => return Ok(Observed::Gone),
+        Ok(_) => return forbidden.map_or(Ok(Observed::Gone), |error| Err(told(error))),
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(told(error)),
     }

@@ -19,6 +19,7 @@ use crate::engine::request;
 use crate::failure::{self, Problem};
 use crate::index::Key;
 use crate::kubernetes;
+use crate::observe::gaps::missing_right;
 use crate::observe::live;
 use crate::observe::source::Source;
 use crate::resolve::secrets::Secrets;
@@ -127,11 +128,15 @@ impl Hands<'_> {
             Ok(status) => status,
             Err(error) => return Ok(Event::Unasked(Problem::of_read(&error))),
         };
+        self.ctx.gaps.note(client, resource_id(look)?.subscription(), &url, &status);
         Ok(Event::Asked(match status {
             OperationStatus::Running { .. } => OperationDetail::Running,
             OperationStatus::Succeeded => OperationDetail::Succeeded,
             OperationStatus::Failed(error) | OperationStatus::Canceled(error) => {
                 OperationDetail::Failed(failure::failure(&error))
+            }
+            OperationStatus::NotAvailable(error) if missing_right(&error).is_some() => {
+                OperationDetail::Forbidden(failure::words(&error))
             }
             OperationStatus::NotAvailable(_) => OperationDetail::NotAvailable,
         }))

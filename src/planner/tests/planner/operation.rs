@@ -19,11 +19,13 @@ enum Is {
     Done,
     NotHonoured,
     Failed,
+    /// Failed, and why may not be read.
+    Untold,
     Forgotten,
     Lost,
 }
 
-use Is::{Detail, Done, Failed, Forgotten, Lost, NotHonoured, Ongoing};
+use Is::{Detail, Done, Failed, Forgotten, Lost, NotHonoured, Ongoing, Untold};
 use Phase::{Intended, Running};
 use Reason::{Creating, Deleting, Updating, Verifying};
 use Verb::{Create, Delete, Patch, Put};
@@ -50,6 +52,7 @@ enum Url {
     Succeeded,
     Failed,
     NotAvailable,
+    Forbidden,
 }
 
 const MAX: &str = "spec.scale.maxNodes";
@@ -66,6 +69,7 @@ fn short(judgement: &Judgement) -> Is {
             assert_eq!(*not_honoured, [(MAX.to_owned(), "4".to_owned())]);
             NotHonoured
         }
+        Judgement::Failed(found) if found.message.ends_with("can't be read: no role") => Untold,
         Judgement::Failed(found) => {
             assert_eq!(*found, failure());
             Failed
@@ -101,6 +105,7 @@ fn case(operation: Operation, shows: Shows, url: Url) -> Case {
             Url::Succeeded => Some(OperationDetail::Succeeded),
             Url::Failed => Some(OperationDetail::Failed(failure())),
             Url::NotAvailable => Some(OperationDetail::NotAvailable),
+            Url::Forbidden => Some(OperationDetail::Forbidden("no role".to_owned())),
         };
     })
 }
@@ -146,6 +151,7 @@ fn creations() {
             (Create, Running, missing, 60, Url::Succeeded, Lost),
             (Create, Running, missing, 60, Url::Failed, Failed),
             (Create, Running, missing, 60, Url::NotAvailable, Lost),
+            (Create, Running, missing, 60, Url::Forbidden, Untold),
         ]);
     }
     check(&[
@@ -177,6 +183,7 @@ fn updates() {
             (verb, Running, Shows::Old, 60, Url::Failed, Failed),
             (verb, Running, Shows::Old, 60, Url::Succeeded, NotHonoured),
             (verb, Running, Shows::Old, 60, Url::NotAvailable, NotHonoured),
+            (verb, Running, Shows::Old, 60, Url::Forbidden, NotHonoured),
             (verb, Running, Shows::Old, 60, Url::None, NotHonoured),
             (verb, Running, Shows::Broken, 59, Url::NotAsked, Ongoing(Updating)),
             (verb, Running, Shows::Broken, 60, Url::NotAsked, Failed),
@@ -205,6 +212,7 @@ fn deletions() {
         (Delete, Running, Shows::As("Succeeded"), 60, Url::Failed, Failed),
         (Delete, Running, Shows::As("Succeeded"), 60, Url::Succeeded, Lost),
         (Delete, Running, Shows::Broken, 60, Url::NotAvailable, Lost),
+        (Delete, Running, Shows::Broken, 60, Url::Forbidden, Untold),
         (Delete, Running, Shows::Broken, 60, Url::NotAsked, Detail(Deleting)),
     ]);
 }

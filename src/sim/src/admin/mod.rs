@@ -42,6 +42,7 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
         ("compute" | "resource", "DELETE") => world::delete(sim, rest, now),
         ("preempt", "POST") => world::preempt(sim, req, now),
         ("policies" | "locks", "GET" | "POST" | "DELETE") => world::governance(sim, head, rest, req),
+        ("roles", "GET" | "POST" | "DELETE") => world::custom_roles(sim, rest, req),
         ("quota", "POST") => world::quota(sim, req, now),
         ("principals", "GET") => Ok(world::principals(sim)),
         ("principals", "POST") => world::principal(sim, rest, req, now),
@@ -51,7 +52,8 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
             return Answer::json(404, json!({"error": {"code": "NotFound", "message": text}}));
         }
     };
-    let lasting = matches!(head, "compute" | "resource" | "preempt" | "policies" | "locks" | "quota" | "principals");
+    let lasting =
+        matches!(head, "compute" | "resource" | "preempt" | "policies" | "locks" | "quota" | "principals" | "roles");
     if outcome.is_ok() && lasting && req.method != "GET" {
         sim.record(Act::Admin(Sent::of(req)), now);
     }

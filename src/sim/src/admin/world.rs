@@ -126,6 +126,7 @@ pub fn delete(sim: &mut Sim, rest: &str, now: Now) -> Said<Value> {
             settle::remove_workspace(&sim.settings, &mut sim.state, &workspace, false, now.virt);
         }
         sim.state.groups.remove(&key);
+        roles::forget_assignments(&mut sim.state, &key);
     } else {
         return Err(format!("there is no compute, workspace or resource group {key}"));
     }
@@ -197,6 +198,16 @@ pub fn governance(sim: &mut Sim, what: &str, name: &str, req: &Request) -> Said<
         _ => {}
     }
     Ok(if what == "locks" { json!({"value": sim.state.locks}) } else { json!({"value": sim.state.policies}) })
+}
+
+/// List, add, replace (by name) or drop custom roles.
+pub fn custom_roles(sim: &mut Sim, name: &str, req: &Request) -> Said<Value> {
+    match req.method.as_str() {
+        "POST" => roles::define(&mut sim.state, body(req)?)?,
+        "DELETE" => roles::undefine(&mut sim.state, name)?,
+        _ => {}
+    }
+    Ok(json!({"value": sim.state.roles.values().collect::<Vec<_>>()}))
 }
 
 #[derive(Deserialize)]
@@ -293,13 +304,12 @@ pub fn principal(sim: &mut Sim, client: &str, req: &Request, now: Now) -> Said<V
             serde_json::from_value(json!({"clientId": client, "tenant": tenant})).map_err(|e| e.to_string())?;
         sim.state.principals.insert(key.clone(), fresh);
     }
+    if let (Some(roles), Some(known)) = (&change.roles, sim.state.principals.get(&key)) {
+        roles::check_assignments(&sim.state, &Principal { roles: roles.clone(), ..known.clone() })?;
+    }
     let Some(principal) = sim.state.principals.get_mut(&key) else { return Err("no such principal".into()) };
     if let Some(roles) = change.roles {
-        let tried = Principal { roles, ..principal.clone() };
-        if let Some(unknown) = roles::unknown_role(&tried) {
-            return Err(format!("role {unknown:?} is not built in; list its actions"));
-        }
-        principal.roles = tried.roles;
+        principal.roles = roles;
     }
     if let Some(secret) = change.secret {
         principal.secret = Some(secret);

@@ -1,6 +1,9 @@
 //! Every request, for tests to look at.
 
-use super::http::{Answer, Delivery, Request, pairs};
+use super::{
+    http::{Answer, Delivery, Request, pairs},
+    roles::Need,
+};
 use crate::{clock::Now, dice::hex};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -46,6 +49,9 @@ pub struct Entry {
     /// `x-ms-correlation-request-id`, as the client sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// The actions that the request needed, its own first and then those at what it links to; only as far as it came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
     /// Status of the answer.
     pub status: u16,
     /// `error.code` of the answer.
@@ -70,7 +76,7 @@ pub struct Log {
 
 impl Log {
     /// Write down a request with its answer.
-    pub fn add(&mut self, req: &Request, answer: &Answer, principal: Option<String>, now: Now) {
+    pub fn add(&mut self, req: &Request, answer: &Answer, principal: Option<String>, needs: Vec<Need>, now: Now) {
         self.seq += 1;
         if self.entries.len() == KEPT {
             self.entries.pop_front();
@@ -87,6 +93,7 @@ impl Log {
             path: req.path.clone(),
             query: short_query(&req.query),
             correlation_id: req.header("x-ms-correlation-request-id").map(str::to_owned),
+            needs,
             status: answer.status,
             code: error_code(&answer.body),
             delivery: (answer.delivery != Delivery::Whole).then(|| format!("{:?}", answer.delivery)),
@@ -185,14 +192,14 @@ mod tests {
             ..Request::default()
         };
         let refused = Answer::json(409, json!({"error": {"code": "Conflict"}}));
-        log.add(&put, &refused, Some("p".into()), now);
+        log.add(&put, &refused, Some("p".into()), Vec::new(), now);
         let token = Request {
             method: "POST".into(),
             headers: [("content-type".to_string(), "application/x-www-form-urlencoded".to_string())].into(),
             body: b"client_id=c&client_secret=hunter2".to_vec(),
             ..Request::default()
         };
-        log.add(&token, &Answer::empty(200), None, now);
+        log.add(&token, &Answer::empty(200), None, Vec::new(), now);
         let all = json!(log.find(0, None, None));
         assert!(!all.to_string().contains("hunter2"), "{all}");
         assert_eq!(all[0]["code"], "Conflict");

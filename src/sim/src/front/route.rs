@@ -222,10 +222,16 @@ impl Route {
                 format!("{ML}/{}/{action}/action", self.kind())
             }
             Target::Location(_, Regional::UpdateQuotas) => format!("{ML}/locations/updateQuotas/action"),
-            Target::Operation(_, kind, _) => format!("{ML}/locations/{kind}/read"),
+            // As Microsoft's list of permissions writes these two.
+            Target::Location(_, Regional::VmSizes) => format!("{ML}/locations/vmsizes/read"),
+            Target::Operation(_, kind, _) => format!("{ML}/locations/{}/read", operation_action(kind)),
             _ => format!("{ML}/{}/{verb}", self.kind()),
         }
     }
+}
+
+fn operation_action(kind: &str) -> &str {
+    if kind == "computeOperationsStatus" { "computeoperationsstatus" } else { kind }
 }
 
 fn machine_learning(lower: &str, written: &str) -> Outcome<()> {

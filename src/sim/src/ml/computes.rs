@@ -10,7 +10,7 @@ use crate::{
         governance,
         http::Answer,
         refusal::{Outcome, Refusal},
-        roles,
+        roles::{self, Rights},
     },
     resources::operations::{self, Urls},
     scope::{self, ML},
@@ -144,7 +144,7 @@ fn workspace_region(ctx: &Ctx<'_>) -> String {
 }
 
 /// The body with defaults, once everything about it that doesn't depend on what exists has been checked.
-fn accept(ctx: &Ctx<'_>, body: &Value, location: &str) -> Outcome<Value> {
+fn accept(ctx: &mut Ctx<'_>, body: &Value, location: &str) -> Outcome<Value> {
     let mut canonical = canonical::cluster(body, location)?;
     let region = canonical["properties"]["computeLocation"].as_str().unwrap_or_default().to_string();
     if ctx.settings.region(&region).is_none() {
@@ -191,9 +191,14 @@ fn check_network(ctx: &Ctx<'_>, canonical: &Value, region: &str, home: &str) -> 
 }
 
 /// A subnet and user-assigned identities need rights where they are.
-fn check_linked(ctx: &Ctx<'_>, canonical: &Value) -> Outcome<()> {
+fn check_linked(ctx: &mut Ctx<'_>, canonical: &Value) -> Outcome<()> {
     let (action, id) = (ctx.route.action("PUT"), ctx.route.id());
-    let check = |linked: &str, other: &str| roles::require_linked(ctx.caller, &action, &id, linked, other);
+    let rights = Rights::of(ctx.state, ctx.caller);
+    let mut check = |linked: &str, other: &str| {
+        let need = rights.need(linked, other);
+        ctx.needs.push(need.clone());
+        roles::require_linked(ctx.caller, (&action, &id), &need)
+    };
     if let Some(subnet) = canonical["properties"]["properties"]["subnet"]["id"].as_str() {
         check("Microsoft.Network/virtualNetworks/subnets/join/action", subnet)?;
     }

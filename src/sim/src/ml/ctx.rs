@@ -5,6 +5,7 @@ use crate::{
     front::{
         http::Request,
         refusal::{Outcome, Refusal},
+        roles::Need,
         route::Route,
     },
     ml::sizes,
@@ -162,6 +163,8 @@ pub struct Ctx<'a> {
     pub settings: &'a Settings,
     /// State.
     pub state: &'a mut State,
+    /// What the request needs, for the log.
+    pub needs: &'a mut Vec<Need>,
     /// Both times.
     pub now: Now,
     /// The request.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     clock::later,
+    front::roles,
     scope,
     state::{Fate, Ghost, JobStatus, Operation, OperationStatus, Provisioning, State, Verb},
 };
@@ -110,6 +111,7 @@ fn end_compute_delete(
 pub fn remove_compute(settings: &Settings, state: &mut State, id: &str, at: Timestamp) {
     physics::dissolve(settings, state, id, at);
     if let Some(compute) = state.computes.remove(id) {
+        roles::forget_assignments(state, id);
         let lists = settings.options.lists;
         let listed = compute.meta.listed(at, || render::compute(&compute, lists));
         haunt(settings, state, id, listed, at);
@@ -160,6 +162,7 @@ pub fn remove_workspace(settings: &Settings, state: &mut State, id: &str, softly
     state.hidden.retain(|key, _| !key.starts_with(&prefix));
     state.caps.remove(id);
     let Some(workspace) = state.workspaces.remove(id) else { return };
+    roles::forget_assignments(state, id);
     let kind = workspace.body["identity"]["type"].as_str().unwrap_or_default().to_ascii_lowercase();
     if softly && kind.contains("systemassigned") {
         state.buried.insert(id.into(), at);
@@ -186,6 +189,7 @@ fn end_group_delete(
         remove_workspace(settings, state, &workspace, true, at);
     }
     state.groups.remove(id);
+    roles::forget_assignments(state, id);
     None
 }
 

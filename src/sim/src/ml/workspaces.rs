@@ -7,7 +7,7 @@ use crate::{
         governance::{self, lookup},
         http::Answer,
         refusal::{Outcome, Refusal},
-        roles,
+        roles::Rights,
     },
     resources::operations::{self, Urls},
     scope::{self, ML},
@@ -32,9 +32,10 @@ pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let action = format!("{ML}/workspaces/read");
     let of_kind =
         |item: &Value| kind.as_ref().is_none_or(|k| item["kind"].as_str().is_some_and(|i| i.eq_ignore_ascii_case(k)));
+    let rights = Rights::of(ctx.state, ctx.caller);
     let keys = scope::under(&ctx.state.workspaces, &root).map(|(key, _)| key);
     let gone = scope::under(&ctx.state.ghosts, &root).map(|(key, _)| key).filter(|key| !key.contains("/computes/"));
-    let visible = keys.chain(gone).filter(|key| roles::allows(ctx.caller, &action, key)).cloned().collect();
+    let visible = keys.chain(gone).filter(|key| rights.allow(&action, key)).cloned().collect();
     listing::page(ctx, visible, |key| {
         let shown = match ctx.state.workspaces.get(key) {
             Some(w) => w.meta.listed(ctx.now.virt, || render::workspace(w, ctx.state)),

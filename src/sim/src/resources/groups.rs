@@ -6,7 +6,7 @@ use crate::{
         governance,
         http::Answer,
         refusal::{Outcome, Refusal},
-        roles,
+        roles::Rights,
     },
     ml::{
         ctx::{Ctx, bad_content},
@@ -25,7 +25,8 @@ pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = format!("/subscriptions/{}/resourcegroups", ctx.route.sub.to_ascii_lowercase());
     let action = "Microsoft.Resources/subscriptions/resourceGroups/read";
     let keys = scope::under(&ctx.state.groups, &root).map(|(key, _)| key);
-    let visible = keys.filter(|key| roles::allows(ctx.caller, action, key)).cloned().collect();
+    let rights = Rights::of(ctx.state, ctx.caller);
+    let visible = keys.filter(|key| rights.allow(action, key)).cloned().collect();
     listing::page(ctx, visible, |key| ctx.state.groups.get(key).map(render::group))
 }
 

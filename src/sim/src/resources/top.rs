@@ -4,7 +4,8 @@ use crate::{
     front::{
         http::Answer,
         refusal::{Outcome, Refusal},
-        roles, versions,
+        roles::Rights,
+        versions,
     },
     ml::ctx::Ctx,
     scope::ML,
@@ -27,7 +28,7 @@ fn subscription(spec: &SubscriptionSpec) -> Value {
 pub fn subscriptions(ctx: &Ctx<'_>) -> Answer {
     let seen = ctx.state.subscriptions.iter().filter(|(key, s)| {
         s.tenant.eq_ignore_ascii_case(&ctx.caller.tenant)
-            && roles::reaches(ctx.caller, &format!("/subscriptions/{key}"))
+            && Rights::of(ctx.state, ctx.caller).reach(&format!("/subscriptions/{key}"))
     });
     let value: Vec<Value> = seen.map(|(_, s)| subscription(s)).collect();
     Answer::json(200, json!({"value": value, "count": {"type": "Total", "value": value.len()}}))

@@ -36,6 +36,7 @@ impl State {
             ghosts: BTreeMap::new(),
             operations: BTreeMap::new(),
             principals: world.principals.iter().map(|p| (p.client_id.to_ascii_lowercase(), p.clone())).collect(),
+            roles: world.role_definitions.iter().map(|role| (role.key(), role.clone())).collect(),
             locks: world.locks.clone(),
             policies: world.policies.clone(),
             quotas: BTreeMap::new(),

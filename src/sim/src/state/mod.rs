@@ -7,6 +7,7 @@ pub use agenda::{Agenda, Event};
 
 use crate::{
     dice::Dice,
+    front::roles::RoleDefinition,
     world::{Lock, Policy, Principal, SubscriptionSpec},
 };
 use jiff::Timestamp;
@@ -45,6 +46,8 @@ pub struct State {
     pub operations: BTreeMap<String, Operation>,
     /// By client id.
     pub principals: BTreeMap<String, Principal>,
+    /// Custom roles by lower-cased name.
+    pub roles: BTreeMap<String, RoleDefinition>,
     /// Locks.
     pub locks: Vec<Lock>,
     /// Policies.
