@@ -8,6 +8,7 @@ use azureml_api::condition::{ConditionType, Reason, Wanted, merge};
 use azureml_api::workspace::{WorkspaceAzureStatus, WorkspaceSpec, WorkspaceStatus};
 use azureml_arm::{ArmClient, Credential, CredentialConfig, ResourceId};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource, ResourceExt};
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use crate::engine::request;
 use crate::failure::{Problem, ProblemKind};
 use crate::index::{Key, Object};
 use crate::kubernetes;
+use crate::observe::gaps::Gap;
 use crate::observe::source::Source;
 use crate::reconcile::{Next, undecodable};
 use crate::report::events::{Tone, publish, publish_on};
@@ -169,7 +171,7 @@ async fn report(
         Err(problem) => conditions::of_problem(&problem, &status),
     };
     if let Some(source) = &source {
-        wanted.extend(limits(ctx, source));
+        wanted.extend(limits(ctx, source, &object.key, &status.conditions));
         if let Some(computes) = source.view().computes {
             status.computes = u32::try_from(computes.len()).ok();
         }
@@ -183,14 +185,29 @@ async fn report(
     Ok(Next::After(Duration::from_secs(spec.observe_interval_seconds())))
 }
 
-/// What is told late or less precisely for want of a right; it is tried again now and then.
-fn limits(ctx: &Context, source: &Source) -> Option<Wanted> {
+/// What is told late or less precisely for want of a right. What an earlier process said stands until this one has asked.
+fn limits(ctx: &Context, source: &Source, key: &Key, before: &[Condition]) -> Option<Wanted> {
     let (client, subscription) = (source.client(), source.workspace().subscription());
-    ctx.facts.look_again(client, subscription);
-    ctx.gaps.look_again(client, subscription);
-    let told: Vec<String> =
-        ctx.facts.words(client, subscription).into_iter().chain(ctx.gaps.words(client, subscription)).collect();
-    (!told.is_empty()).then(|| one(ConditionType::Limited, Truth::True, Reason::Forbidden, &told.join("; ")))
+    let view = source.view();
+    let region = view.workspace_text("location");
+    let said = before.iter().find(|condition| condition.type_ == ConditionType::Limited.as_str());
+    let gaps = [ctx.facts.readable(client, subscription), ctx.gaps.operations(client, subscription)];
+    let is_open = gaps.iter().any(|gap| matches!(gap, Gap::Open(_)));
+    if let Some(region) = region.filter(|_| is_open || said.is_some()) {
+        if gaps[0] == Gap::Unknown {
+            ctx.facts.sizes(client, subscription, region, key);
+        }
+        ctx.facts.look_again(client, subscription);
+        ctx.gaps.look_again(client, subscription, region);
+    }
+    match said {
+        Some(said) if gaps.contains(&Gap::Unknown) => Some(conditions::limited(&said.message)),
+        _ => {
+            let told =
+                gaps.iter().filter_map(|gap| if let Gap::Open(words) = gap { Some(words.as_str()) } else { None });
+            is_open.then(|| conditions::limited(&told.collect::<Vec<_>>().join("; ")))
+        }
+    }
 }
 
 fn split(connected: Result<Connected, Problem>) -> (Result<Arc<Source>, Problem>, Option<Secret>) {

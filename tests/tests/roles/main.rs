@@ -31,11 +31,12 @@ const CASES: &[&str] = &[
 /// One environment: a principal with exactly the shipped roles does everything, beside others that each lack one action.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shipped_roles_are_what_the_operator_needs() {
-    let stage = Stage::start(CASES).await;
+    let mut stage = Stage::start(CASES).await;
     let whole = async {
         everything(&stage.case("whole")).await;
     };
-    tokio::join!(whole, missing::each(&stage));
+    tokio::join!(whole, missing::each_action_that_is_missing_is_told_by_name(&stage));
+    missing::a_limit_outlives_a_restart(&mut stage).await;
 }
 
 /// Role and action.

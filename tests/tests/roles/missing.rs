@@ -11,7 +11,7 @@ const ML: &str = "Microsoft.MachineLearningServices";
 const GRANT: &str = "Grant the principal a role with the action";
 
 /// Each action of each shipped role, and the two of what a cluster links to.
-pub async fn each(stage: &Stage) {
+pub async fn each_action_that_is_missing_is_told_by_name(stage: &Stage) {
     let rows = [
         (Role::Workspace, "workspaces/read", "no-workspace"),
         (Role::Workspace, "workspaces/computes/read", "no-list"),
@@ -29,7 +29,7 @@ pub async fn each(stage: &Stage) {
     let linked = ["no-subnet", "no-identity"];
     let cases = rows.map(|(role, action, case)| one(stage.case(case), role, whole(action)));
     tokio::join!(join_all(cases), join_all(linked.map(|case| link(stage.case(case)))));
-    azureml_promises::held("roles/missing::each", rows.len() + linked.len());
+    azureml_promises::held("roles::each_action_that_is_missing_is_told_by_name", rows.len() + linked.len());
 }
 
 fn whole(action: &str) -> String {
@@ -110,6 +110,16 @@ async fn no_sizes(case: &Case<'_>, lacking: (Role, &str)) {
     case.workspace_tells("Limited", "Forbidden", &words).await;
     case.team.cluster("wrong", json!({"vmSize": "Standard_ND96asr_v4"})).unwrap();
     case.tells("ComputeCluster", "wrong", "Ready", "VmSizeNotAvailable", &["not a supported VM size"]).await;
+}
+
+/// What [`no_sizes`] ended with stands over a restart, without a write, until the right is there.
+pub async fn a_limit_outlives_a_restart(stage: &mut Stage) {
+    let before = stage.case("no-sizes").workspace_tells("Limited", "Forbidden", &["VM size"]).await;
+    stage.restart_operator().await;
+    let case = stage.case("no-sizes");
+    case.lists(4).await;
+    let after = case.workspace_tells("Limited", "Forbidden", &["VM size"]).await;
+    assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"], "{after:#}");
     case.grant().await;
     case.nothing_is_limited().await;
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use azureml_tests::sim::demo;
-use azureml_tests::team::{Team, WORKSPACE, brisk_operator, condition};
+use azureml_tests::team::{LONG, Team, WORKSPACE, brisk_operator, condition};
 use azureml_tests::{EnvOptions, Environment, RunDir, Sim, SimOptions, SimRequest, Until};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,11 @@ impl Stage {
         let sim = SimOptions { world, ..SimOptions::default() };
         let env = Environment::start(EnvOptions { sim, operator, ..EnvOptions::default() }).await;
         Stage { env: env.unwrap_or_else(|error| panic!("{error}")), cases, _world: dir }
+    }
+
+    pub async fn restart_operator(&mut self) {
+        self.env.stop_operator().unwrap_or_else(|error| panic!("{error}"));
+        self.env.start_operator().await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     pub fn case(&self, name: &'static str) -> Case<'_> {
@@ -267,6 +272,14 @@ impl Case<'_> {
     /// Takes the workspace away in Azure, and all that is in it and at it.
     pub async fn remove_workspace(&self) {
         self.sim().call(Method::DELETE, &format!("compute{}", self.workspace_id()), None).await.unwrap();
+    }
+
+    /// The operator has read this workspace's list so many times more.
+    pub async fn lists(&self, count: usize) {
+        let mark = self.sim().mark().await.unwrap();
+        let path = format!("/{}-ws/computes", self.name);
+        let is_list = |request: &SimRequest| request.method == "GET" && request.path.ends_with(&path);
+        self.sim().wait_for_requests("looks at the list", mark, count, LONG, is_list).await.unwrap();
     }
 
     /// What this case's principal has asked Azure Resource Manager for.

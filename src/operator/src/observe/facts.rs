@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::queue::Queue;
 use crate::index::Key;
-use crate::observe::gaps;
+use crate::observe::gaps::{self, Gap};
 
 /// How long the list holds.
 const PERIOD: Duration = Duration::from_secs(3600);
@@ -51,18 +51,25 @@ impl Facts {
         Arc::new(Self { regions: Mutex::default(), queue, again })
     }
 
-    /// What can't be told for want of a right, if there is something.
-    pub fn words(&self, client: &ArmClient, subscription: &str) -> Option<String> {
+    /// Whether the sizes of the regions that were asked for may be read.
+    pub fn readable(&self, client: &ArmClient, subscription: &str) -> Gap {
         let subscription = subscription.to_lowercase();
         let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_ours = |id: &(String, String, String)| id.0 == client.principal_key() && id.1 == subscription;
-        let refused = regions.iter().filter(|(id, _)| of_ours(id)).filter_map(|(_, region)| region.refusal.as_ref());
-        refused.min_by(|a, b| a.message.cmp(&b.message)).map(|error| {
-            gaps::told("a VM size that the region does not offer is only told after the cluster is made", error)
-        })
+        let ours = regions.iter().filter(|(id, _)| id.0 == client.principal_key() && id.1 == subscription);
+        let ours: Vec<&Region> =
+            ours.map(|(_, region)| region).filter(|region| region.sizes != Sizes::Pending).collect();
+        let refused = ours.iter().filter_map(|region| region.refusal.as_ref());
+        match refused.min_by(|a, b| a.message.cmp(&b.message)) {
+            Some(error) => {
+                let what = "a VM size that the region does not offer is only told after the cluster is made";
+                Gap::Open(gaps::told(what, error))
+            }
+            None if ours.is_empty() => Gap::Unknown,
+            None => Gap::Closed,
+        }
     }
 
-    /// Asks again for what couldn't be read, where it is time.
+    /// Asks again for what was refused, where it is time.
     pub fn look_again(self: &Arc<Self>, client: &ArmClient, subscription: &str) {
         let subscription = subscription.to_lowercase();
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,24 +1,42 @@
-//! Operations whose course may not be read: the operator does without, and says which right would help.
+//! Rights that help and aren't needed: the operator does without, and says which one is missing.
+//!
+//! One is here: to read how operations go. They lie in the subscription, not in their workspace. The other, to read a
+//! region's VM sizes, is with [`super::facts`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use azureml_arm::{ArmClient, ArmError, Claim, ErrorKind, OperationKind, OperationStatus, OperationUrl, Priority};
+use azureml_api::ML_API_VERSION;
+use azureml_arm::{ArmClient, ArmError, Claim, ErrorKind, OperationKind, Priority};
+use azureml_planner::diff;
 use tokio::time::Instant;
 
-/// Refusals by principal and lower-cased subscription: operations lie there, not in their workspace.
+/// An operation that doesn't exist: whether it may be read is decided before it is looked for.
+const NOBODYS_OPERATION: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What is known of a right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// This process hasn't asked.
+    Unknown,
+    /// It is there.
+    Closed,
+    /// It is missing: what is the worse for it, and what to do.
+    Open(String),
+}
+
+/// Refusals by principal and lower-cased subscription.
 #[derive(Debug)]
 pub struct Gaps {
-    operations: Mutex<HashMap<(String, String), Gap>>,
+    operations: Mutex<HashMap<(String, String), Known>>,
     again: Duration,
 }
 
-/// The operation that was refused last. It is asked for again to find out when the right is there.
 #[derive(Clone, Debug)]
-struct Gap {
-    url: OperationUrl,
-    error: ArmError,
+struct Known {
+    refusal: Option<ArmError>,
+    /// When a refused read is tried again.
     until: Instant,
 }
 
@@ -28,52 +46,63 @@ impl Gaps {
         Arc::new(Self { operations: Mutex::default(), again })
     }
 
-    /// An operation was asked for, and that was allowed or not.
-    pub fn note(&self, client: &ArmClient, subscription: &str, url: &OperationUrl, outcome: &OperationStatus) {
-        let whose = whose(client, subscription);
+    /// An operation was asked for; this is the error, if that failed. Only a missing right counts.
+    pub fn note(&self, client: &ArmClient, subscription: &str, error: Option<&ArmError>) {
+        let refusal = error.filter(|error| missing_right(error).is_some()).cloned();
+        let known = Known { refusal, until: Instant::now() + self.again };
         let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            OperationStatus::NotAvailable(error) if missing_right(error).is_some() => {
-                let gap = Gap { url: url.clone(), error: error.clone(), until: Instant::now() + self.again };
-                operations.insert(whose, gap);
-            }
-            _ => drop(operations.remove(&whose)),
-        }
+        operations.insert(whose(client, subscription), known);
     }
 
-    /// What can't be told for want of a right, if there is something.
-    pub fn words(&self, client: &ArmClient, subscription: &str) -> Option<String> {
+    /// Whether operations may be read.
+    pub fn operations(&self, client: &ArmClient, subscription: &str) -> Gap {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        let gap = operations.get(&whose(client, subscription))?;
-        Some(told("why an operation failed in Azure is not always told", &gap.error))
-    }
-
-    /// Asks again, if it is time.
-    pub fn look_again(self: &Arc<Self>, client: &ArmClient, subscription: &str) {
-        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(gap) = operations.get_mut(&whose(client, subscription)) else { return };
-        let now = Instant::now();
-        if gap.until > now {
-            return;
+        match operations.get(&whose(client, subscription)) {
+            None => Gap::Unknown,
+            Some(Known { refusal: None, .. }) => Gap::Closed,
+            Some(Known { refusal: Some(error), .. }) => {
+                Gap::Open(told("why an operation failed in Azure is not always told", error))
+            }
         }
-        gap.until = now + self.again;
-        tokio::spawn(self.clone().ask(client.clone(), subscription.to_owned(), gap.url.clone()));
     }
 
-    async fn ask(self: Arc<Self>, client: ArmClient, subscription: String, url: OperationUrl) {
+    /// Asks, where that isn't known or was refused a while ago.
+    pub fn look_again(self: &Arc<Self>, client: &ArmClient, subscription: &str, region: &str) {
+        let now = Instant::now();
+        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = operations.get_mut(&whose(client, subscription)) {
+            if known.refusal.is_none() || known.until > now {
+                return;
+            }
+            known.until = now + self.again;
+        }
+        drop(operations);
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{}\
+             /computeOperationsStatus/{NOBODYS_OPERATION}",
+            diff::location(region)
+        );
+        tokio::spawn(self.clone().ask(client.clone(), subscription.to_owned(), path));
+    }
+
+    async fn ask(self: Arc<Self>, client: ArmClient, subscription: String, path: String) {
         let claim = Claim {
             principal: client.principal_key().to_owned(),
             subscription: subscription.clone(),
             kind: OperationKind::Read,
             lane: subscription.clone(),
-            key: format!("operation {subscription}"),
+            key: format!("operations {subscription}"),
             priority: Priority::Background,
             provider_scope: None,
         };
         let permit = client.budget().admit(claim).await;
-        // A failure of any other sort tells nothing of rights.
-        if let Ok(status) = client.operation(&url, permit).await {
-            self.note(&client, &subscription, &url, &status);
+        match client.get(&path, ML_API_VERSION, permit).await {
+            Ok(_) => self.note(&client, &subscription, None),
+            // Refused, or not found by who may look. What else goes wrong tells nothing of rights.
+            Err(error) if matches!(error.status, Some(400 | 403 | 404)) => {
+                self.note(&client, &subscription, Some(&error));
+            }
+            Err(error) => tracing::debug!(%error, "whether operations may be read can't be found out now"),
         }
     }
 }

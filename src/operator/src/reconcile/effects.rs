@@ -128,7 +128,8 @@ impl Hands<'_> {
             Ok(status) => status,
             Err(error) => return Ok(Event::Unasked(Problem::of_read(&error))),
         };
-        self.ctx.gaps.note(client, resource_id(look)?.subscription(), &url, &status);
+        let refusal = if let OperationStatus::NotAvailable(error) = &status { Some(error) } else { None };
+        self.ctx.gaps.note(client, resource_id(look)?.subscription(), refusal);
         Ok(Event::Asked(match status {
             OperationStatus::Running { .. } => OperationDetail::Running,
             OperationStatus::Succeeded => OperationDetail::Succeeded,

@@ -5,6 +5,11 @@ use azureml_api::workspace::WorkspaceStatus;
 
 use crate::failure::{Problem, ProblemKind};
 
+/// Something is told late or less precisely for want of a right.
+pub fn limited(message: &str) -> Wanted {
+    one(ConditionType::Limited, Truth::True, Reason::Forbidden, message)
+}
+
 fn one(condition: ConditionType, truth: Truth, reason: Reason, message: &str) -> Wanted {
     Wanted { condition, truth, reason, message: message.to_owned() }
 }

@@ -6,6 +6,7 @@ use azureml_api::condition::Reason;
 use azureml_api::status::Verb;
 use azureml_arm::{ArmError, ErrorClass, ErrorKind};
 use azureml_planner::diff::FieldChange;
+use azureml_planner::operation::Judgement;
 use azureml_planner::plan::{Action, Plan, Step};
 use azureml_planner::{Lifecycle, Observed, operation};
 
@@ -130,7 +131,9 @@ impl Look {
     /// The wait after a failure of this very plan, or of the write that led to it.
     fn waits_out_a_failure(&mut self) -> Option<(Problem, Next)> {
         let plan = self.plan.as_ref()?;
-        let known = self.attempt.as_ref().filter(|attempt| attempt.hash == plan.hash);
+        // The next try failed, too, as this look has found out: that is another failure, with a longer wait.
+        let again = plan.judgement.as_ref().and_then(Judgement::failure).is_some();
+        let known = self.attempt.as_ref().filter(|attempt| attempt.hash == plan.hash && !again);
         if let Some(attempt) = known {
             let left = attempt.until.saturating_duration_since(self.now.instant);
             return (!left.is_zero()).then(|| (attempt.problem.clone(), Next::After(left)));
