@@ -124,7 +124,7 @@ pub struct WorkspaceStatus {
     /// The generation of the manifest that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and InSync always; Reconciling and Stalled only while True.
+    /// Ready and InSync always; Reconciling, Stalled and Limited only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

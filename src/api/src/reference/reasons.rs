@@ -41,6 +41,8 @@ const fn more(reason: Reason) -> Option<(&'static str, &'static str)> {
         Reason::Drifted | Reason::NotInAzure => ("policies", "concepts/policies.md#driftpolicy"),
         Reason::AwaitingApproval => ("planning before writing", "concepts/planning.md#plans-that-wait-for-a-person"),
         Reason::Throttled | Reason::WaitingForBudget => ("the request budget", "concepts/budget.md"),
+        Reason::Forbidden => ("Azure roles", "roles.md"),
+        Reason::AccessToLinkedResourceDenied => ("Azure roles", "roles.md#what-clusters-link-to"),
         Reason::CredentialMissing | Reason::CredentialRejected => ("credentials", "credentials.md"),
         Reason::WorkspaceNotAllowed | Reason::WorkspaceNotFound | Reason::WorkspaceNotReady => {
             ("workspaces", "concepts/compute-targets.md#workspaces")

@@ -125,6 +125,59 @@ fn an_operation_needs_rights_at_the_subscription() {
 }
 
 #[test]
+fn custom_roles_are_enforced_and_the_log_says_what_was_needed() {
+    let mut azure = Azure::new();
+    let ml = "Microsoft.MachineLearningServices";
+    let definition = |actions: &[&str]| {
+        let actions: Vec<String> = actions.iter().map(|action| format!("{ml}/{action}")).collect();
+        json!({"Name": "writer", "IsCustom": true, "Description": "d", "Actions": actions, "AssignableScopes": [SUB]})
+    };
+    azure.admin("POST", "roles", definition(&["workspaces/computes/write", "workspaces/computes/read"]));
+    azure.admin(
+        "POST",
+        "principals/writer",
+        json!({
+        "tenant": "00000000-0000-0000-0000-0000000000aa", "secret": "s",
+        "roles": [{"scope": ws(), "role": "Writer"}, {"scope": SUB, "role": "Reader"}]}),
+    );
+    azure.sign_in("writer", "s");
+    assert_eq!(azure.put(&compute("cpu"), cluster("Standard_DS3_v2", 0, 1)).status, 201);
+    assert_eq!(azure.get(&compute("cpu")).status, 200);
+    let refused = azure.delete(&format!("{}?underlyingResourceAction=Delete", compute("cpu")));
+    assert_eq!((refused.status, code(&refused)), (403, "AuthorizationFailed"));
+    let log = azure.admin("GET", "requests", Value::Null);
+    let needs: Vec<Value> =
+        log["value"].as_array().unwrap().iter().rev().take(3).map(|one| one["needs"].clone()).collect();
+    let need = |action: &str, roles: &[&str]| json!([{"action": format!("{ml}/workspaces/computes/{action}"), "scope": compute("cpu"), "roles": roles}]);
+    assert_eq!(needs, [need("delete", &[]), need("read", &["Reader", "Writer"]), need("write", &["Writer"])]);
+
+    // A changed definition counts at once. The workspace takes its assignments with it, and is no secret to the Reader.
+    azure.admin("POST", "roles", definition(&["workspaces/computes/read"]));
+    assert_eq!(azure.put(&compute("cpu2"), cluster("Standard_DS3_v2", 0, 1)).status, 403);
+    azure.admin("DELETE", &format!("resource{}", ws()), Value::Null);
+    assert_eq!(code(&azure.get(&ws())), "ResourceNotFound");
+    let roles = azure.admin("GET", "principals", Value::Null)["value"].clone();
+    let writer = roles.as_array().unwrap().iter().find(|one| one["clientId"] == "writer").unwrap();
+    assert_eq!(writer["roles"].as_array().unwrap().len(), 1, "{writer}");
+}
+
+#[test]
+fn a_subscription_is_read_by_a_role_there_only() {
+    let mut azure = Azure::new();
+    let principal = |at: &str| {
+        json!({
+        "tenant": "00000000-0000-0000-0000-0000000000aa", "secret": "s", "roles": [{"scope": at, "role": "Reader"}]})
+    };
+    azure.admin("POST", "principals/local", principal(&ws()));
+    azure.sign_in("local", "s");
+    let got = azure.get(SUB);
+    assert_eq!((got.status, code(&got)), (403, "AuthorizationFailed"));
+    assert!(got.body["error"]["message"].as_str().unwrap().contains("'Microsoft.Resources/subscriptions/read'"));
+    azure.admin("POST", "principals/local", principal(SUB));
+    assert_eq!(azure.get(SUB).status, 200);
+}
+
+#[test]
 fn throttling_and_how_to_do_without() {
     let mut small = world();
     small.throttle.reads = Bucket { size: 2.0, per_second: 1.0 };
