@@ -109,7 +109,7 @@ async fn an_outage_leaves_what_was_known_and_says_that_it_is_old() {
     let workspace = case.until("Workspace", WORKSPACE, says("to be there", |_| true)).await;
     assert_eq!(condition(&workspace, "Ready")["status"], "True", "{workspace:#}");
     assert_eq!(condition(&workspace, "Ready")["observedGeneration"], 1, "{workspace:#}");
-    let new = case.until("ComputeCluster", "new", tells("Ready", "Pending", &[])).await;
+    let new = case.until("ComputeCluster", "new", tells("Ready", "AzureUnavailable", &["503"])).await;
     assert_eq!(condition(&new, "Ready")["status"], "Unknown", "{new:#}");
     case.until("ComputeCluster", "leaving", says("to be held", |object| object["metadata"]["finalizers"].is_array()))
         .await;
