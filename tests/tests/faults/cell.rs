@@ -222,8 +222,12 @@ impl<'a> Cell<'a> {
                     && sync["reason"] == "NotHonoured"
             }
             Shown::Stale => {
-                let sync = condition(object, "InSync");
-                sync["status"] == "Unknown" && sync["reason"] == "ObservationStale" && says(sync)
+                let (ready, sync) = (condition(object, "Ready"), condition(object, "InSync"));
+                // What nobody has looked at yet has nothing old to show: why it isn't seen is told at once.
+                let never_seen = object["status"]["azure"].is_null() && sync["reason"] == "Unobserved";
+                let told = if never_seen { ready } else { sync };
+                let old = sync["reason"] == "ObservationStale" || (never_seen && ready["status"] == "Unknown");
+                sync["status"] == "Unknown" && old && says(told)
             }
             Shown::Told { reason, beside } => {
                 let (ready, beside) = (condition(object, "Ready"), condition(object, beside));
