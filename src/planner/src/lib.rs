@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod body;
+pub mod decide;
 pub mod deletion;
 pub mod diff;
 pub mod input;
@@ -13,5 +14,6 @@ pub mod operation;
 pub mod ownership;
 pub mod plan;
 
+pub use decide::plan;
 pub use input::{Facts, Failure, Input, Lifecycle, Memory, Observed, Owner};
-pub use plan::{Action, Body, Hold, Plan, Step, plan};
+pub use plan::{Action, Body, Hold, Plan, Step};
