@@ -13,6 +13,21 @@ pub fn checkout() -> PathBuf {
     tests.parent().unwrap_or(tests).to_path_buf()
 }
 
+/// Compares a file with what it is made from, or writes it with `AZUREML_GENERATE=write`.
+///
+/// # Panics
+/// Where it differs, or can't be written.
+#[track_caller]
+pub fn generated(file: &Path, text: &str) {
+    let name = file.display();
+    if std::env::var("AZUREML_GENERATE").is_ok_and(|value| value == "write") {
+        let written = fs::write(file, text);
+        assert!(written.is_ok(), "{name}: {}", written.err().map(|error| error.to_string()).unwrap_or_default());
+    }
+    let there = fs::read_to_string(file).unwrap_or_default();
+    assert!(there == text, "{name} isn't up to date: AZUREML_GENERATE=write makes it so");
+}
+
 /// The last `lines` lines of a text file; a note in their place if it can't be read.
 pub fn tail(path: &Path, lines: usize) -> String {
     match fs::read(path) {

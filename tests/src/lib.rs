@@ -33,7 +33,7 @@ pub use cargo::binary;
 pub use controlplane::{ControlPlane, Controllers, Options};
 pub use environment::{EnvOptions, Environment, OperatorStart};
 pub use error::{Error, Result};
-pub use files::{checkout, tail};
+pub use files::{checkout, generated, tail};
 pub use gate::Gate;
 pub use operator::{Operator, OperatorOptions};
 pub use rundir::RunDir;

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use azureml_tests::chart::{self, CHART, values};
 use azureml_tests::environment::Install;
@@ -42,11 +41,11 @@ fn what_deploy_applies_is_what_the_chart_installs() {
             text.push_str("---\n");
             text.push_str(&serde_yaml_ng::to_string(&object).unwrap());
         }
-        generated(&folder.join("operator.yaml"), &text);
+        azureml_tests::generated(&folder.join("operator.yaml"), &text);
     }
 }
 
-/// Schema and README say what `values.yaml` says.
+/// Schema, README and the book's page say what `values.yaml` says.
 #[test]
 fn the_values_schema_and_readme_are_up_to_date() {
     const MARK: &str = "<!-- values -->\n";
@@ -57,18 +56,19 @@ fn the_values_schema_and_readme_are_up_to_date() {
     let readme = read("README.md");
     let (before, _) = readme.split_once(MARK).unwrap();
     let readme = format!("{before}{MARK}\n{}", values::table(&entries));
-    for (name, text) in [("values.schema.json", schema), ("README.md", readme)] {
-        generated(&chart.join(name), &text);
+    let page = format!(
+        "<!-- Generated from charts/azureml-operator/values.yaml. -->\n\n# Chart values\n\nWhat \
+         `helm install --set NAME=VALUE` and a file of values may set in the chart `azureml-operator`. How it is \
+         installed: [getting started](../getting-started/subscription.md).\n\n{}",
+        values::table(&entries)
+    );
+    for (file, text) in [
+        (chart.join("values.schema.json"), schema),
+        (chart.join("README.md"), readme),
+        (azureml_tests::checkout().join("docs/reference/chart.md"), page),
+    ] {
+        azureml_tests::generated(&file, &text);
     }
-}
-
-/// Compares a file with what it is made from, or writes it with `AZUREML_GENERATE=write`.
-fn generated(file: &Path, text: &str) {
-    if std::env::var("AZUREML_GENERATE").is_ok_and(|value| value == "write") {
-        std::fs::write(file, text).unwrap();
-    }
-    let there = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(there == text, "{} isn't up to date: AZUREML_GENERATE=write makes it so", file.display());
 }
 
 #[test]

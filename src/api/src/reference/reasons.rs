@@ -9,7 +9,9 @@ const HEAD: &str = "
 Each condition has a reason out of this list, and a message with the particulars. `Ready` holds the reason that matters
 first:
 
-    kubectl get azureml -A
+```sh
+kubectl get azureml -A
+```
 
 Which conditions there are, and how they stand together: [conditions](../concepts/conditions.md).
 ";
