@@ -10,8 +10,8 @@ use azureml_api::{APPROVE_ANNOTATION, OWNER_TAG, TAKE_OVER_ANNOTATION, UID_TAG};
 use azureml_arm::ResourceId;
 use azureml_planner::diff::wanted_tags;
 use azureml_planner::input::OperationDetail;
-use azureml_planner::plan::{Action, Plan, Step, plan as ask};
-use azureml_planner::{Facts, Input, Lifecycle, Memory, Observed, Owner};
+use azureml_planner::plan::{Action, Plan, Step};
+use azureml_planner::{Facts, Input, Lifecycle, Memory, Observed, Owner, plan as ask};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
