@@ -43,6 +43,14 @@ pub const FLUX: [Module; 3] = [
     },
 ];
 
+/// What the chart's ServiceMonitor, PodMonitor and PrometheusRule are instances of.
+pub const MONITORING: Module = Module {
+    path: "github.com/prometheus-operator/prometheus-operator",
+    version: "v0.85.0",
+    sum: "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+    folder: "example/prometheus-operator-crd",
+};
+
 impl Module {
     /// A folder that holds the definitions; asks Go for the module if it was never asked before.
     ///

@@ -21,6 +21,7 @@ pub mod golang;
 pub mod operator;
 pub mod process;
 mod rundir;
+pub mod schemas;
 pub mod secrets;
 pub mod sim;
 pub mod supervise;

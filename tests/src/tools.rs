@@ -19,6 +19,8 @@ pub const KUBERNETES_VERSION: &str = "v1.36.3";
 pub const ETCD_VERSION: &str = "v3.7.3";
 /// The version of helm that `tests/controlplane/helm/go.mod` pins.
 pub const HELM_VERSION: &str = "v4.3.1";
+/// The version of kubeconform that `tests/controlplane/kubeconform/go.mod` pins.
+pub const KUBECONFORM_VERSION: &str = "v0.8.0";
 /// The version of Flux's kustomize-controller that `tests/controlplane/flux/go.mod` pins.
 pub const FLUX_VERSION: &str = "v1.9.5";
 /// kubectl supports servers within one minor version, and is lenient to a few more: the oldest one that is taken.
@@ -37,13 +39,16 @@ pub enum Tool {
     Kubectl,
     /// What installs charts.
     Helm,
+    /// What holds manifests against schemas.
+    Kubeconform,
     /// What applies the manifests of a Git repository for Flux.
     KustomizeController,
 }
 
 impl Tool {
     /// Every tool, the quickest to build first.
-    pub const ALL: [Tool; 6] = [
+    pub const ALL: [Tool; 7] = [
+        Tool::Kubeconform,
         Tool::Etcd,
         Tool::Helm,
         Tool::KubeApiserver,
@@ -60,6 +65,7 @@ impl Tool {
             Tool::KubeControllerManager => "kube-controller-manager",
             Tool::Kubectl => "kubectl",
             Tool::Helm => "helm",
+            Tool::Kubeconform => "kubeconform",
             Tool::KustomizeController => "kustomize-controller",
         }
     }
@@ -80,6 +86,13 @@ impl Tool {
                 usual: "2 min",
                 // As a release says of itself: charts ask for it.
                 ldflags: format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}"),
+            },
+            Tool::Kubeconform => Source {
+                module: "kubeconform",
+                package: "github.com/yannh/kubeconform/cmd/kubeconform",
+                version: KUBECONFORM_VERSION,
+                usual: "10 s",
+                ldflags: "-s -w".into(),
             },
             Tool::KustomizeController => Source {
                 module: "flux",
@@ -255,6 +268,7 @@ mod tests {
         for (module, line) in [
             ("kubernetes", format!("k8s.io/kubernetes {KUBERNETES_VERSION}")),
             ("etcd", format!("go.etcd.io/etcd/server/v3 {ETCD_VERSION}")),
+            ("kubeconform", format!("github.com/yannh/kubeconform {KUBECONFORM_VERSION}")),
             ("flux", format!("github.com/fluxcd/kustomize-controller {FLUX_VERSION}")),
         ] {
             let text = files::read(&modules.join(module).join("go.mod")).unwrap();

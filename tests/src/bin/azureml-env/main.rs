@@ -81,7 +81,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
             for tool in Tool::ALL {
                 println!("{:24} {}", tool.name(), tool.find_or_build()?.display());
             }
-            for module in definitions::FLUX {
+            for module in definitions::FLUX.into_iter().chain([definitions::MONITORING]) {
                 println!("{:24} {}", "definitions", module.find_or_fetch()?.display());
             }
             // What needs it is skipped without, or fails in continuous integration.
