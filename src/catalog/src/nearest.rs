@@ -4,9 +4,13 @@
 /// half of the characters are left out.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>, count: usize) -> Vec<&'a str> {
     let wanted: Vec<char> = name.to_lowercase().chars().collect();
+    let most = wanted.len() / 2;
     let mut ranked: Vec<(usize, &str)> = candidates
-        .map(|candidate| (distance(&wanted, &candidate.to_lowercase().chars().collect::<Vec<_>>()), candidate))
-        .filter(|(distance, _)| *distance <= wanted.len() / 2)
+        .map(|candidate| (candidate.to_lowercase().chars().collect::<Vec<_>>(), candidate))
+        // One that is so much longer or shorter differs in as many.
+        .filter(|(chars, _)| chars.len().abs_diff(wanted.len()) <= most)
+        .map(|(chars, candidate)| (distance(&wanted, &chars), candidate))
+        .filter(|(distance, _)| *distance <= most)
         .collect();
     ranked.sort_unstable();
     ranked.dedup();
