@@ -13,6 +13,7 @@ pub mod input;
 pub mod operation;
 pub mod ownership;
 pub mod plan;
+pub mod schedule;
 
 pub use decide::plan;
 pub use input::{Facts, Failure, Input, Lifecycle, Memory, Observed, Owner};

@@ -14,6 +14,7 @@ pub mod mutate;
 pub mod objects;
 pub mod plans;
 pub mod refusals;
+pub mod schedules;
 pub mod settling;
 
 /// What is read of certificates: a private module of the ARM client that stands alone.
