@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -66,6 +67,16 @@ var readOnly = map[string]bool{
 	"AmlComputeProperties.AllocationState": true, "AmlComputeProperties.AllocationStateTransitionTime": true,
 	"AmlComputeProperties.CurrentNodeCount": true, "AmlComputeProperties.Errors": true,
 	"AmlComputeProperties.NodeStateCounts": true, "AmlComputeProperties.TargetNodeCount": true,
+	"ComputeInstance.CreatedOn": true, "ComputeInstance.IsAttachedCompute": true, "ComputeInstance.ModifiedOn": true,
+	"ComputeInstance.ProvisioningErrors": true, "ComputeInstance.ProvisioningState": true,
+	"ComputeInstanceProperties.Applications": true, "ComputeInstanceProperties.ConnectivityEndpoints": true,
+	"ComputeInstanceProperties.Containers": true, "ComputeInstanceProperties.CreatedBy": true,
+	"ComputeInstanceProperties.DataDisks": true, "ComputeInstanceProperties.DataMounts": true,
+	"ComputeInstanceProperties.Errors": true, "ComputeInstanceProperties.LastOperation": true,
+	"ComputeInstanceProperties.OSImageMetadata": true, "ComputeInstanceProperties.State": true,
+	"ComputeInstanceProperties.Versions": true, "ComputeInstanceSSHSettings.AdminUserName": true,
+	"ComputeInstanceSSHSettings.SSHPort": true, "ComputeStartStopSchedule.ID": true,
+	"ComputeStartStopSchedule.ProvisioningStatus": true,
 	"Workspace.ID": true, "Workspace.Name": true, "Workspace.SystemData": true, "Workspace.Type": true,
 	"WorkspaceProperties.MlFlowTrackingURI": true, "WorkspaceProperties.NotebookInfo": true,
 	"WorkspaceProperties.PrivateEndpointConnections": true, "WorkspaceProperties.PrivateLinkCount": true,
@@ -147,6 +158,14 @@ func holds(t *testing.T, what string, got, wanted any) {
 
 func within(t *testing.T, path string, got, wanted any) {
 	t.Helper()
+	if list, isList := wanted.([]any); isList {
+		items, _ := got.([]any)
+		equal(t, path+" has items", len(items), len(list))
+		for i := range min(len(items), len(list)) {
+			within(t, fmt.Sprintf("%s.%d", path, i), items[i], list[i])
+		}
+		return
+	}
 	fields, isObject := wanted.(map[string]any)
 	if !isObject {
 		equal(t, path, text(t, got), text(t, wanted))

@@ -58,7 +58,7 @@ func newAzure(t *testing.T) *azure {
 	url, ca := os.Getenv("AZURE_SIM_URL"), os.Getenv("AZURE_SIM_CA")
 	if url == "" || ca == "" {
 		t.Fatal("AZURE_SIM_URL and AZURE_SIM_CA (a PEM file) must name a running azure-sim; " +
-			"`cargo test -p azureml-tests --test contract` starts one")
+			"`cargo test -p azureml-tests contract::` starts one")
 	}
 	pem, err := os.ReadFile(ca)
 	if err != nil {

@@ -71,10 +71,24 @@ func of[T any]() func() any { return func() any { return new(T) } }
 
 const provider = `/providers/Microsoft\.MachineLearningServices`
 
+// Beside what the client knows of a compute: what is recorded of the service and in no specification, and fields of an
+// instance in the specification 2025-12-01.
+var computeExtras = []string{
+	"properties.provisioningWarnings", "properties.properties.idleTimeBeforeShutdown", "properties.properties.enableSSO",
+	"properties.properties.osImageMetadata.osPatchingStatus",
+}
+
+func inLists(extras []string) []string {
+	var all []string
+	for _, extra := range extras {
+		all = append(all, "value."+extra)
+	}
+	return all
+}
+
 var models = []known{
-	// The extras are recorded of the service, and in no specification.
-	{ends(`/computes/[^/]+`), of[armmachinelearning.ComputeResource](), []string{"properties.provisioningWarnings"}},
-	{ends(`/computes`), of[armmachinelearning.PaginatedComputeResourcesList](), []string{"value.properties.provisioningWarnings"}},
+	{ends(`/computes/[^/]+`), of[armmachinelearning.ComputeResource](), computeExtras},
+	{ends(`/computes`), of[armmachinelearning.PaginatedComputeResourcesList](), inLists(computeExtras)},
 	{ends(`/computes/[^/]+/listNodes`), of[armmachinelearning.AmlComputeNodesInformation](), nil},
 	{ends(`/workspaces/[^/]+/jobs/[^/]+`), of[armmachinelearning.JobBase](), nil},
 	{ends(`/workspaces/[^/]+/jobs`), of[armmachinelearning.JobBaseResourceArmPaginatedResult](), nil},
@@ -96,7 +110,7 @@ var errorModel = known{nil, of[armmachinelearning.ErrorResponse](), []string{
 }}
 
 // A result is what the write would have been answered at once, which may be nothing.
-var results = ends(`/locations/[^/]+/mfeOperationResults/[^/]+`)
+var results = ends(`/locations/[^/]+/(mfeOperationResults|computeOperationsResults)/[^/]+`)
 
 func ends(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + pattern + `$`) }
 

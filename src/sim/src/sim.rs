@@ -20,7 +20,7 @@ use crate::{
     ml::{
         computes,
         ctx::{Ctx, Hints, Options, Settings, Throttling},
-        jobs, physics, regional, workspaces,
+        jobs, networks, physics, regional, workspaces,
     },
     resources::{groups, operations, top},
     scope,
@@ -405,6 +405,7 @@ fn dispatch(ctx: &mut Ctx<'_>) -> Outcome {
         (Target::Workspace(_), "PATCH") => workspaces::patch(ctx),
         (Target::Workspace(_), "DELETE") => workspaces::delete(ctx),
         (Target::Workspace(_), _) => workspaces::get(ctx),
+        (Target::WorkspaceAction(_, action), _) if action == "provisionManagedNetwork" => networks::provision(ctx),
         (Target::WorkspaceAction(..), _) => workspaces::list_keys(ctx),
         (Target::Computes(_), _) => computes::list(ctx),
         (Target::Compute(..), "PUT") => computes::put(ctx),

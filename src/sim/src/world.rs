@@ -151,6 +151,9 @@ pub struct Size {
     /// Price of a Linux node an hour in USD; without one the listing says null.
     #[serde(default)]
     pub price_per_hour: Option<f64>,
+    /// The same at low priority; without one the listing has none.
+    #[serde(default)]
+    pub low_price_per_hour: Option<f64>,
 }
 
 fn yes() -> bool {
@@ -390,6 +393,18 @@ pub struct Timings {
     pub cluster_update: Lapse,
     /// From DELETE to gone.
     pub cluster_delete: Lapse,
+    /// From PUT of an instance to its machine.
+    pub instance_create: Lapse,
+    /// How long a setup script of an instance runs.
+    pub instance_setup: Lapse,
+    /// From start of an instance to its machine.
+    pub instance_start: Lapse,
+    /// From stop of an instance to Stopped.
+    pub instance_stop: Lapse,
+    /// From restart of an instance to its machine.
+    pub instance_restart: Lapse,
+    /// From resize of an instance to its end.
+    pub instance_resize: Lapse,
     /// From wanting nodes to having them assigned.
     pub resize: Lapse,
     /// From assigned to idle (`preparing`).
@@ -406,6 +421,8 @@ pub struct Timings {
     pub job_run: Lapse,
     /// From cancel of a running job to Canceled.
     pub job_cancel: Lapse,
+    /// From provisionManagedNetwork to its end.
+    pub network: Lapse,
     /// From PUT of a workspace to its end.
     pub workspace_create: Lapse,
     /// From DELETE of a workspace to gone.
@@ -420,6 +437,12 @@ impl Default for Timings {
             cluster_create: lapse(90),
             cluster_update: lapse(20),
             cluster_delete: lapse(60),
+            instance_create: lapse(180),
+            instance_setup: lapse(60),
+            instance_start: lapse(120),
+            instance_stop: lapse(60),
+            instance_restart: lapse(120),
+            instance_resize: lapse(180),
             resize: lapse(30),
             node_start: lapse(120),
             node_leave: lapse(30),
@@ -428,6 +451,7 @@ impl Default for Timings {
             job_start: lapse(5),
             job_run: lapse(60),
             job_cancel: lapse(10),
+            network: lapse(120),
             workspace_create: lapse(60),
             workspace_delete: lapse(60),
             group_delete: lapse(90),

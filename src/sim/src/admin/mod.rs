@@ -1,5 +1,6 @@
 //! `/_sim/`: what a test sees and changes beside the API, without signing in.
 
+mod instance;
 mod world;
 
 use crate::{
@@ -14,6 +15,21 @@ use crate::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+/// What changes the state, and so belongs in the journal.
+const LASTING: &[&str] = &[
+    "compute",
+    "resource",
+    "instance",
+    "unusable",
+    "sizes",
+    "preempt",
+    "policies",
+    "locks",
+    "quota",
+    "principals",
+    "roles",
+];
 
 /// A refusal of the administration: 400 and a sentence.
 pub(crate) type Said<T> = Result<T, String>;
@@ -40,6 +56,9 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
         ("state", "GET") => state(sim),
         ("compute" | "resource", "POST" | "PATCH" | "PUT") => world::change(sim, rest, req, now),
         ("compute" | "resource", "DELETE") => world::delete(sim, rest, now),
+        ("instance", "POST") => instance::change(sim, rest, req, now),
+        ("unusable", "POST") => world::unusable(sim, req, now),
+        ("sizes", "POST") => world::size(sim, req),
         ("preempt", "POST") => world::preempt(sim, req, now),
         ("policies" | "locks", "GET" | "POST" | "DELETE") => world::governance(sim, head, rest, req),
         ("roles", "GET" | "POST" | "DELETE") => world::custom_roles(sim, rest, req),
@@ -52,9 +71,7 @@ pub fn serve(sim: &mut Sim, req: &Request, now: Now) -> Answer {
             return Answer::json(404, json!({"error": {"code": "NotFound", "message": text}}));
         }
     };
-    let lasting =
-        matches!(head, "compute" | "resource" | "preempt" | "policies" | "locks" | "quota" | "principals" | "roles");
-    if outcome.is_ok() && lasting && req.method != "GET" {
+    if outcome.is_ok() && LASTING.contains(&head) && req.method != "GET" {
         sim.record(Act::Admin(Sent::of(req)), now);
     }
     match outcome {

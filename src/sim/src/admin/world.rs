@@ -4,7 +4,7 @@ use super::{Said, body};
 use crate::{
     clock::Now,
     front::{http::Request, roles},
-    ml::{physics, render, settle},
+    ml::{cluster, instance, physics, render, settle},
     scope,
     sim::Sim,
     state::NodeState,
@@ -23,6 +23,10 @@ const LIVE: &[&str] = &[
     "targetNodeCount",
     "nodeStateCounts",
 ];
+
+fn is_live(name: &str) -> bool {
+    LIVE.contains(&name) || instance::render::LIVE.contains(&name) || instance::render::READ_ONLY.contains(&name)
+}
 
 fn key_of(rest: &str) -> String {
     scope::key(rest)
@@ -49,6 +53,8 @@ pub fn change(sim: &mut Sim, rest: &str, req: &Request, now: Now) -> Said<Value>
             overlay(&mut compute.overrides, &overrides, Nulls::Keep);
         }
         compute.meta.modified = now.virt;
+        // Schedules and the idle time may be other ones now.
+        instance::power::keep_time(&mut sim.state, &key, now.virt);
         physics::look(&sim.settings, &mut sim.state, &key, now.virt);
         return Ok(sim.state.computes.get(&key).map_or(Value::Null, |c| render::compute(c, Default::default())));
     }
@@ -76,9 +82,10 @@ fn split(properties: &mut Value) -> Value {
         }
     }
     if let Some(map) = properties.get_mut("properties").and_then(Value::as_object_mut) {
-        for name in LIVE {
-            if let Some(value) = map.remove(*name) {
-                taken["properties"]["properties"][*name] = value;
+        let names: Vec<String> = map.keys().filter(|name| is_live(name)).cloned().collect();
+        for name in names {
+            if let Some(value) = map.remove(&name) {
+                taken["properties"]["properties"][name] = value;
             }
         }
     }
@@ -178,6 +185,54 @@ pub fn preempt(sim: &mut Sim, req: &Request, now: Now) -> Said<Value> {
         physics::look(&sim.settings, &mut sim.state, &key, now.virt);
     }
     Ok(json!({"preempted": lost}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Unusable {
+    /// ARM id of a cluster.
+    id: String,
+    /// How many more of its nodes.
+    #[serde(default = "one")]
+    count: usize,
+}
+
+/// Make nodes of a cluster unusable, running ones first.
+pub fn unusable(sim: &mut Sim, req: &Request, now: Now) -> Said<Value> {
+    let given: Unusable = body(req)?;
+    let key = scope::key(&given.id);
+    let compute = sim.state.computes.get(&key).ok_or(format!("there is no cluster {key}"))?;
+    let of = |state: NodeState| compute.fleet.nodes.iter().filter(move |n| n.state == state).map(|n| n.number);
+    let all = of(NodeState::Running).chain(of(NodeState::Idle)).chain(of(NodeState::Preparing));
+    let numbers: Vec<u64> = all.take(given.count).collect();
+    for number in &numbers {
+        physics::spoil(&sim.settings, &mut sim.state, &key, *number, now.virt);
+    }
+    physics::look(&sim.settings, &mut sim.state, &key, now.virt);
+    Ok(json!({"unusable": numbers.len()}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SizeChange {
+    region: String,
+    size: String,
+    /// The region gives no new machines of it, and doesn't list it.
+    retired: bool,
+}
+
+/// Retire a size in a region, or bring it back. What has it keeps it.
+pub fn size(sim: &mut Sim, req: &Request) -> Said<Value> {
+    let change: SizeChange = body(req)?;
+    if sim.settings.size(&change.region, &change.size).is_none() {
+        return Err(format!("there is no size {} in region {}", change.size, change.region));
+    }
+    let key = cluster::size_key(&change.region, &change.size);
+    match change.retired {
+        true => sim.state.retired.insert(key),
+        false => sim.state.retired.remove(&key),
+    };
+    Ok(json!({"retired": sim.state.retired}))
 }
 
 /// List, add, replace (by name) or drop policies or locks.

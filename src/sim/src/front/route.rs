@@ -269,10 +269,16 @@ fn group_level(words: &[&str], written: &[&str]) -> Option<Target> {
         ["workspaces", _, "computes"] => Target::Computes(text(1)),
         ["workspaces", _, "jobs"] => Target::Jobs(text(1)),
         ["workspaces", _, "listkeys"] => Target::WorkspaceAction(text(1), "listKeys".into()),
+        ["workspaces", _, "provisionmanagednetwork"] => {
+            Target::WorkspaceAction(text(1), "provisionManagedNetwork".into())
+        }
         ["workspaces", _, "computes", _] => Target::Compute(text(1), text(3)),
         ["workspaces", _, "computes", _, "listnodes"] => Target::ComputeAction(text(1), text(3), "listNodes".into()),
         ["workspaces", _, "computes", _, "listkeys"] => Target::ComputeAction(text(1), text(3), "listKeys".into()),
-        ["workspaces", _, "computes", _, action @ ("start" | "stop" | "restart")] => {
+        ["workspaces", _, "computes", _, "updateidleshutdownsetting"] => {
+            Target::ComputeAction(text(1), text(3), "updateIdleShutdownSetting".into())
+        }
+        ["workspaces", _, "computes", _, action @ ("start" | "stop" | "restart" | "resize")] => {
             Target::ComputeAction(text(1), text(3), (*action).into())
         }
         ["workspaces", _, "jobs", _] => Target::Job(text(1), text(3)),

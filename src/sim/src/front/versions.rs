@@ -20,6 +20,9 @@ pub const MACHINE_LEARNING: &[&str] = &[
     "2021-07-01",
 ];
 
+/// Preview versions in which computes have actions that the GA versions don't have.
+pub const COMPUTE_PREVIEWS: &[&str] = &["2026-05-15-preview", "2024-10-01-preview"];
+
 /// GA versions of Microsoft.Resources that clients use.
 pub const RESOURCES: &[&str] = &[
     "2025-04-01",
@@ -56,6 +59,15 @@ pub fn machine_learning<'a>(world: &'a World, resource_type: &str) -> Vec<&'a st
     let named = |name: &str| world.api_versions.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     match named(resource_type).or_else(|| named("*")) {
         Some((_, versions)) => versions.iter().map(String::as_str).collect(),
+        // The URL of an operation carries the version of the request that began it.
+        None if ["workspaces/computes", "locations/computeOperationsStatus"]
+            .iter()
+            .any(|with| with.eq_ignore_ascii_case(resource_type)) =>
+        {
+            let mut all: Vec<&str> = MACHINE_LEARNING.iter().chain(COMPUTE_PREVIEWS).copied().collect();
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            all
+        }
         None => MACHINE_LEARNING.to_vec(),
     }
 }
@@ -115,6 +127,7 @@ mod tests {
                 assert!(refusal.message.contains("2025-12-01"), "names what is supported");
             }
         }
+        assert!(machine_learning(&world, "workspaces/computes").contains(&"2024-10-01-preview"));
         let old =
             |names: &[&str]| names.iter().map(|name| (name.to_string(), vec!["2021-07-01".to_string()])).collect();
         let world = World { api_versions: old(&["workspaces/computes"]), ..World::default() };

@@ -1,4 +1,4 @@
-//! A cluster's body with every writable field in place, and what may change in it.
+//! A cluster's body with every writable field in place, and what may change in a compute.
 
 use super::ctx::Assumed;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
         governance::lookup,
         refusal::{Outcome, Refusal},
     },
-    state::Compute,
+    state::{Compute, ComputeKind},
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -22,12 +22,16 @@ enum Evidence {
     Assumed,
 }
 
-/// Fields that don't change in place.
+/// Fields of any compute that don't change in place.
 const FIXED: &[(&str, Evidence)] = &[
     ("properties.computeLocation", Evidence::Documented),
     ("properties.resourceId", Evidence::Documented),
     ("properties.description", Evidence::Assumed),
     ("properties.disableLocalAuth", Evidence::Assumed),
+];
+
+/// Those of a cluster.
+const FIXED_CLUSTER: &[(&str, Evidence)] = &[
     ("properties.properties.vmSize", Evidence::Documented),
     ("properties.properties.vmPriority", Evidence::Documented),
     ("properties.properties.osType", Evidence::Documented),
@@ -40,21 +44,67 @@ const FIXED: &[(&str, Evidence)] = &[
     ("properties.properties.propertyBag", Evidence::Assumed),
 ];
 
+/// Those of an instance: all but its schedules.
+const FIXED_INSTANCE: &[(&str, Evidence)] = &[
+    ("tags", Evidence::Assumed),
+    ("identity", Evidence::Assumed),
+    ("properties.properties.vmSize", Evidence::Documented),
+    ("properties.properties.subnet", Evidence::Documented),
+    ("properties.properties.enableNodePublicIp", Evidence::Documented),
+    ("properties.properties.sshSettings", Evidence::Documented),
+    ("properties.properties.personalComputeInstanceSettings", Evidence::Documented),
+    ("properties.properties.setupScripts", Evidence::Documented),
+    ("properties.properties.customServices", Evidence::Documented),
+    ("properties.properties.idleTimeBeforeShutdown", Evidence::Documented),
+    ("properties.properties.enableSSO", Evidence::Documented),
+    ("properties.properties.applicationSharingPolicy", Evidence::Assumed),
+    ("properties.properties.computeInstanceAuthorizationType", Evidence::Assumed),
+];
+
 /// Every writable field of a checked PUT body: what is absent or null takes the service's default, so a PUT wipes.
 ///
 /// # Errors
 /// 400 for values that the service refuses.
 pub fn cluster(body: &Value, workspace_region: &str) -> Outcome<Value> {
-    let outer = &body["properties"];
-    let inner = &outer["properties"];
-    let or = |value: &Value, default: Value| if value.is_null() { default } else { value.clone() };
-    let named = |value: &Value, names: &[&str], default: &str| {
-        let text = value.as_str().unwrap_or(default);
-        json!(names.iter().find(|n| n.eq_ignore_ascii_case(text)).copied().unwrap_or(default))
-    };
-    let region = outer["computeLocation"].as_str().unwrap_or(workspace_region);
+    let inner = &body["properties"]["properties"];
     let size =
         inner["vmSize"].as_str().ok_or_else(|| invalid("properties.properties.vmSize", "a VM size is required"))?;
+    let mut out = common(body, workspace_region)?;
+    out["properties"]["properties"] = json!({
+        "osType": named(&inner["osType"], &["Linux", "Windows"], "Linux"),
+        "vmSize": size.to_ascii_uppercase(),
+        "vmPriority": named(&inner["vmPriority"], &["Dedicated", "LowPriority"], "Dedicated"),
+        "virtualMachineImage": inner["virtualMachineImage"],
+        "isolatedNetwork": or(&inner["isolatedNetwork"], json!(false)),
+        "scaleSettings": scale(&inner["scaleSettings"])?,
+        "userAccountCredentials": inner["userAccountCredentials"],
+        "subnet": inner["subnet"],
+        "remoteLoginPortPublicAccess": named(
+            &inner["remoteLoginPortPublicAccess"], &["Enabled", "Disabled", "NotSpecified"], "NotSpecified"),
+        "enableNodePublicIp": or(&inner["enableNodePublicIp"], json!(true)),
+        "propertyBag": or(&inner["propertyBag"], json!({})),
+    });
+    Ok(out)
+}
+
+/// The value, or the service's default in its place.
+pub fn or(value: &Value, default: Value) -> Value {
+    if value.is_null() { default } else { value.clone() }
+}
+
+/// One of `names` in the service's writing, or the default.
+pub fn named(value: &Value, names: &[&str], default: &str) -> Value {
+    let text = value.as_str().unwrap_or(default);
+    json!(names.iter().find(|n| n.eq_ignore_ascii_case(text)).copied().unwrap_or(default))
+}
+
+/// What every compute has around the properties of its type.
+///
+/// # Errors
+/// 400 for tags or an identity that the service refuses.
+pub fn common(body: &Value, workspace_region: &str) -> Outcome<Value> {
+    let outer = &body["properties"];
+    let region = outer["computeLocation"].as_str().unwrap_or(workspace_region);
     let mut tags = body["tags"].clone();
     if tags.as_object().is_some_and(serde_json::Map::is_empty) {
         tags = Value::Null;
@@ -70,20 +120,6 @@ pub fn cluster(body: &Value, workspace_region: &str) -> Outcome<Value> {
             "description": outer["description"],
             "resourceId": outer["resourceId"],
             "disableLocalAuth": or(&outer["disableLocalAuth"], json!(false)),
-            "properties": {
-                "osType": named(&inner["osType"], &["Linux", "Windows"], "Linux"),
-                "vmSize": size.to_ascii_uppercase(),
-                "vmPriority": named(&inner["vmPriority"], &["Dedicated", "LowPriority"], "Dedicated"),
-                "virtualMachineImage": inner["virtualMachineImage"],
-                "isolatedNetwork": or(&inner["isolatedNetwork"], json!(false)),
-                "scaleSettings": scale(&inner["scaleSettings"])?,
-                "userAccountCredentials": inner["userAccountCredentials"],
-                "subnet": inner["subnet"],
-                "remoteLoginPortPublicAccess": named(
-                    &inner["remoteLoginPortPublicAccess"], &["Enabled", "Disabled", "NotSpecified"], "NotSpecified"),
-                "enableNodePublicIp": or(&inner["enableNodePublicIp"], json!(true)),
-                "propertyBag": or(&inner["propertyBag"], json!({})),
-            },
         },
     }))
 }
@@ -115,7 +151,8 @@ pub fn scale(given: &Value) -> Outcome<Value> {
     Ok(json!({"maxNodeCount": max, "minNodeCount": min, "nodeIdleTimeBeforeScaleDown": iso_duration(idle)}))
 }
 
-fn invalid(field: &str, why: &str) -> Refusal {
+/// 400 for a value, with the field in the target.
+pub fn invalid(field: &str, why: &str) -> Refusal {
     Refusal::provider(
         400,
         "InvalidPropertyValue",
@@ -176,8 +213,12 @@ fn check_identity(identity: &Value) -> Outcome<()> {
 ///
 /// # Errors
 /// 400 naming the property.
-pub fn check_fixed(old: &Value, new: &Value, name: &str, assumed: Assumed) -> Outcome<()> {
-    for (path, evidence) in FIXED {
+pub fn check_fixed(kind: ComputeKind, old: &Value, new: &Value, name: &str, assumed: Assumed) -> Outcome<()> {
+    let own = match kind {
+        ComputeKind::Cluster => FIXED_CLUSTER,
+        ComputeKind::Instance => FIXED_INSTANCE,
+    };
+    for (path, evidence) in FIXED.iter().chain(own) {
         if *evidence == Evidence::Assumed && assumed == Assumed::Allowed {
             continue;
         }
@@ -226,13 +267,18 @@ impl Compute {
         let inner = &outer["properties"];
         let scale = &inner["scaleSettings"];
         let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
+        // An instance is one node for as long as it exists.
+        let count = |name: &str, instance: i64| match self.kind() {
+            ComputeKind::Cluster => scale[name].as_i64().unwrap_or(0),
+            ComputeKind::Instance => instance,
+        };
         let idle = parse_duration(scale["nodeIdleTimeBeforeScaleDown"].as_str().unwrap_or(DEFAULT_IDLE));
         Shape {
             region: text(&outer["computeLocation"]),
             size: text(&inner["vmSize"]),
             low_priority: inner["vmPriority"] == "LowPriority",
-            min: scale["minNodeCount"].as_i64().unwrap_or(0),
-            max: scale["maxNodeCount"].as_i64().unwrap_or(0),
+            min: count("minNodeCount", 1),
+            max: count("maxNodeCount", 1),
             idle: idle.unwrap_or(SignedDuration::from_secs(120)),
         }
     }
@@ -284,7 +330,7 @@ mod tests {
         ] {
             let mut new = old.clone();
             crate::front::governance::place(&mut new, path, value);
-            let got = check_fixed(&old, &new, "c", assumed);
+            let got = check_fixed(ComputeKind::Cluster, &old, &new, "c", assumed);
             assert_eq!(got.is_err(), refused, "{path}");
             if let Err(refusal) = got {
                 assert!(refusal.message.contains(path));

@@ -1,21 +1,26 @@
-//! `workspaces/computes` of type AmlCompute.
+//! `workspaces/computes`: clusters and instances.
 
 use super::{
-    canonical, cluster,
+    canonical, checks, cluster,
     ctx::{Ctx, Lists},
+    instance::{self, power},
     listing, physics, render, schema, settle, tables,
 };
 use crate::{
+    clock::later,
     front::{
         governance,
         http::Answer,
         refusal::{Outcome, Refusal},
-        roles::{self, Rights},
     },
     resources::operations::{self, Urls},
     scope::{self, ML},
-    state::{Compute, Meta, NodeState, OperationStatus, Provisioning, Verb},
+    state::{
+        Compute, ComputeKind, Creator, Event, Instance, InstanceState, LastOperation, Meta, NodeState, OperationStatus,
+        Power, Progress, Provisioning, Trigger, Verb,
+    },
 };
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 /// GET of a workspace's computes.
@@ -38,15 +43,16 @@ fn sparse(mut item: Value, lists: Lists) -> Value {
     if lists == Lists::Sparse
         && let Some(inner) = item["properties"]["properties"].as_object_mut()
     {
-        for name in [
+        let live = [
             "allocationState",
             "allocationStateTransitionTime",
             "errors",
             "currentNodeCount",
             "targetNodeCount",
             "nodeStateCounts",
-        ] {
-            inner.remove(name);
+        ];
+        for name in live.iter().chain(instance::render::LIVE) {
+            inner.remove(*name);
         }
     }
     item
@@ -58,7 +64,11 @@ fn not_found(ctx: &Ctx<'_>) -> Refusal {
     Refusal::not_found("workspaces", &format!("{workspace}/computes/{name}"), &ctx.route.group)
 }
 
-fn find<'a>(ctx: &'a Ctx<'_>) -> Outcome<&'a Compute> {
+/// The compute of the path.
+///
+/// # Errors
+/// 404.
+pub fn find<'a>(ctx: &'a Ctx<'_>) -> Outcome<&'a Compute> {
     let found = ctx.state.computes.get(&scope::key(&ctx.route.id()));
     found.filter(|c| !c.meta.unborn(ctx.now.virt)).ok_or_else(|| not_found(ctx))
 }
@@ -79,141 +89,42 @@ pub fn put(ctx: &mut Ctx<'_>) -> Outcome {
     let id = ctx.route.id();
     let key = scope::key(&id);
     let mut body = ctx.body()?;
-    check_type(&body)?;
+    let kind = check_type(&body)?;
     governance::apply_policies(&ctx.state.policies, &id, &format!("{ML}/workspaces/computes"), &mut body)?;
-    schema::check(&mut body, &tables::COMPUTE, ctx.settings.options.unknown_fields)?;
-    let location = check_location(ctx, &body)?;
-    let canonical = accept(ctx, &body, &location)?;
+    let table = match kind {
+        ComputeKind::Cluster => &tables::COMPUTE,
+        ComputeKind::Instance => &instance::tables::COMPUTE,
+    };
+    schema::check(&mut body, table, ctx.settings.options.unknown_fields)?;
+    let location = checks::check_location(ctx, &body)?;
+    let canonical = checks::accept(ctx, kind, &body, &location)?;
     match ctx.state.computes.contains_key(&key) {
-        true => replace(ctx, &key, canonical),
-        false => create(ctx, &id, &location, canonical),
+        true => replace(ctx, kind, &key, canonical),
+        false => create(ctx, kind, &id, &location, canonical),
     }
 }
 
-fn check_type(body: &Value) -> Outcome<()> {
+fn check_type(body: &Value) -> Outcome<ComputeKind> {
     match body["properties"]["computeType"].as_str() {
-        Some(kind) if kind.eq_ignore_ascii_case("AmlCompute") => Ok(()),
-        Some(kind) => Err(Refusal::provider(
-            400,
-            "InvalidComputeType",
-            format!("azure-sim serves computes of type AmlCompute only, not '{kind}'."),
-        )
-        .at("properties.computeType")),
+        Some(kind) => ComputeKind::of(kind).ok_or_else(|| {
+            Refusal::provider(
+                400,
+                "InvalidComputeType",
+                format!("azure-sim serves computes of type AmlCompute and ComputeInstance, not '{kind}'."),
+            )
+            .at("properties.computeType")
+        }),
         None => Err(super::ctx::bad_content(
             "Required property 'computeType' not found in JSON. Path 'properties.computeType'",
         )),
     }
 }
 
-/// The envelope's location must be there and be the workspace's.
-fn check_location(ctx: &Ctx<'_>, body: &Value) -> Outcome<String> {
-    let Some(given) = body["location"].as_str() else {
-        return Err(Refusal::arm(400, "LocationRequired", "The location property is required for this definition."));
-    };
-    let home = workspace_region(ctx);
-    if ctx.settings.region(given) == Some(home.as_str()) {
-        return Ok(home);
-    }
-    let id = ctx.route.id();
-    let name = scope::leaf(&id);
-    if ctx.state.computes.contains_key(&scope::key(&id)) {
-        return Err(Refusal::arm(
-            409,
-            "InvalidResourceLocation",
-            format!(
-                "The resource '{name}' already exists in location '{home}' in resource group '{}'. A resource with the \
-                 same name cannot be created in location '{given}'. Please select a new resource name.",
-                ctx.route.group
-            ),
-        ));
-    }
-    Err(Refusal::provider(
-        400,
-        "InvalidLocation",
-        format!(
-            "The location '{given}' of compute '{name}' is not that of its workspace, '{home}'. The region of the nodes \
-             is properties.computeLocation."
-        ),
-    )
-    .at("location"))
-}
-
-fn workspace_region(ctx: &Ctx<'_>) -> String {
-    let workspace = ctx.route.workspace().map(|w| scope::key(&w)).unwrap_or_default();
-    ctx.state.workspaces.get(&workspace).map(|w| w.meta.location.clone()).unwrap_or_default()
-}
-
-/// The body with defaults, once everything about it that doesn't depend on what exists has been checked.
-fn accept(ctx: &mut Ctx<'_>, body: &Value, location: &str) -> Outcome<Value> {
-    let mut canonical = canonical::cluster(body, location)?;
-    let region = canonical["properties"]["computeLocation"].as_str().unwrap_or_default().to_string();
-    if ctx.settings.region(&region).is_none() {
-        return Err(Refusal::provider(
-            400,
-            "InvalidPropertyValue",
-            format!(
-                "The region '{region}' of property properties.computeLocation is not one of: {}.",
-                ctx.settings.regions()
-            ),
-        )
-        .at("properties.computeLocation"));
-    }
-    check_network(ctx, &canonical, &region, location)?;
-    check_linked(ctx, &canonical)?;
-    let sub = ctx.state.subscriptions.get(&ctx.route.sub.to_ascii_lowercase());
-    let tenant = sub.map(|s| s.tenant.as_str()).unwrap_or_default();
-    canonical["identity"] = render::identity(&canonical["identity"], tenant, &scope::key(&ctx.route.id()));
-    Ok(canonical)
-}
-
-/// A managed network leaves no choice of subnet and region.
-fn check_network(ctx: &Ctx<'_>, canonical: &Value, region: &str, home: &str) -> Outcome<()> {
-    let workspace = ctx.route.workspace().map(|w| scope::key(&w)).unwrap_or_default();
-    let mode =
-        ctx.state.workspaces.get(&workspace).map(|w| w.body["properties"]["managedNetwork"]["isolationMode"].clone());
-    if mode.as_ref().and_then(Value::as_str).is_none_or(|m| m.eq_ignore_ascii_case("Disabled")) {
-        return Ok(());
-    }
-    let refuse = |field: &str, why: &str| Err(Refusal::provider(400, "BadRequest", why).at(field));
-    if !canonical["properties"]["properties"]["subnet"].is_null() {
-        return refuse(
-            "properties.properties.subnet",
-            "A custom subnet is not allowed in a workspace with a managed network.",
-        );
-    }
-    if region != home {
-        return refuse(
-            "properties.computeLocation",
-            "A compute in another region is not allowed in a workspace with a managed network.",
-        );
-    }
-    Ok(())
-}
-
-/// A subnet and user-assigned identities need rights where they are.
-fn check_linked(ctx: &mut Ctx<'_>, canonical: &Value) -> Outcome<()> {
-    let (action, id) = (ctx.route.action("PUT"), ctx.route.id());
-    let rights = Rights::of(ctx.state, ctx.caller);
-    let mut check = |linked: &str, other: &str| {
-        let need = rights.need(linked, other);
-        ctx.needs.push(need.clone());
-        roles::require_linked(ctx.caller, (&action, &id), &need)
-    };
-    if let Some(subnet) = canonical["properties"]["properties"]["subnet"]["id"].as_str() {
-        check("Microsoft.Network/virtualNetworks/subnets/join/action", subnet)?;
-    }
-    if let Some(users) = canonical["identity"]["userAssignedIdentities"].as_object() {
-        for user in users.keys() {
-            check("Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", user)?;
-        }
-    }
-    Ok(())
-}
-
-fn create(ctx: &mut Ctx<'_>, id: &str, location: &str, mut body: Value) -> Outcome {
+fn create(ctx: &mut Ctx<'_>, kind: ComputeKind, id: &str, location: &str, mut body: Value) -> Outcome {
     let key = scope::key(id);
-    check_name(scope::leaf(id))?;
+    checks::check_name(scope::leaf(id))?;
     let region = body["properties"]["computeLocation"].as_str().unwrap_or_default().to_string();
+    checks::check_unique(ctx, kind, &region)?;
     let sub = ctx.route.sub.to_ascii_lowercase();
     let limit = ctx.state.quotas.get(&format!("{sub}/{region}")).map_or(0, |q| q.computes);
     if cluster::computes_in(ctx.state, &sub, &region) >= limit {
@@ -228,7 +139,7 @@ fn create(ctx: &mut Ctx<'_>, id: &str, location: &str, mut body: Value) -> Outco
         body["properties"]["properties"]["vmSize"] = json!(size);
     }
     if let Some(field) = &ctx.hints.not_honoured {
-        let default = default_of(&body, field);
+        let default = default_of(kind, &body, field);
         governance::place(&mut body, field, default);
     }
     let virt = ctx.now.virt;
@@ -242,9 +153,8 @@ fn create(ctx: &mut Ctx<'_>, id: &str, location: &str, mut body: Value) -> Outco
         modified: virt,
         veil: ctx.settings.veil(None, virt),
     };
-    let lasts = ctx.settings.world.timings.cluster_create.0;
-    let operation = ctx.begin(Verb::CreateCompute, id, &meta.uid, location, lasts);
-    let compute = Compute {
+    let operation = begin_creation(ctx, kind, &body, &meta);
+    let mut compute = Compute {
         meta,
         state: Provisioning::Creating,
         errors: Value::Null,
@@ -253,29 +163,42 @@ fn create(ctx: &mut Ctx<'_>, id: &str, location: &str, mut body: Value) -> Outco
         overrides: Value::Null,
         provisioned: false,
         fleet: physics::no_nodes(virt),
+        instance: None,
         operation: Some(operation.clone()),
     };
+    if kind == ComputeKind::Instance {
+        compute.instance = Some(machine_of(ctx, &compute));
+    }
     let shown = render::compute(&compute, Lists::Full);
     ctx.state.computes.insert(key, compute);
     Ok(operations::announce(ctx, Answer::json(201, shown), &operation, "compute", Urls::Status))
 }
 
 /// What a body would have at `field` had the client not sent it.
-fn default_of(body: &Value, field: &str) -> Value {
+fn default_of(kind: ComputeKind, body: &Value, field: &str) -> Value {
     let bare = json!({"properties": {"properties": {
         "vmSize": body["properties"]["properties"]["vmSize"],
         "scaleSettings": {"maxNodeCount": body["properties"]["properties"]["scaleSettings"]["maxNodeCount"]},
     }}});
     let region = body["properties"]["computeLocation"].as_str().unwrap_or_default();
-    let defaults = canonical::cluster(&bare, region).unwrap_or_default();
+    let defaults = match kind {
+        ComputeKind::Cluster => canonical::cluster(&bare, region),
+        ComputeKind::Instance => instance::canonical::instance(&bare, region, ""),
+    };
+    let defaults = defaults.unwrap_or_default();
     governance::lookup(&defaults, field).cloned().unwrap_or(Value::Null)
 }
 
-fn replace(ctx: &mut Ctx<'_>, key: &str, mut body: Value) -> Outcome {
+fn replace(ctx: &mut Ctx<'_>, kind: ComputeKind, key: &str, mut body: Value) -> Outcome {
     let assumed = ctx.settings.options.assumed;
     let Some(compute) = ctx.state.computes.get(key) else { return Err(not_found(ctx)) };
     check_rest(compute)?;
-    canonical::check_fixed(&compute.body, &body, compute.meta.name(), assumed)?;
+    if compute.kind() != kind {
+        let (name, was, wanted) = (compute.meta.name(), compute.kind().text(), kind.text());
+        let text = format!("The compute '{name}' is of type {was}; it can't become one of type {wanted}.");
+        return Err(Refusal::provider(400, "PropertyChangeNotAllowed", text).at("properties.computeType"));
+    }
+    canonical::check_fixed(kind, &compute.body, &body, compute.meta.name(), assumed)?;
     if let Some(field) = &ctx.hints.not_honoured {
         let kept = governance::lookup(&compute.body, field).cloned().unwrap_or(Value::Null);
         governance::place(&mut body, field, kept);
@@ -285,8 +208,12 @@ fn replace(ctx: &mut Ctx<'_>, key: &str, mut body: Value) -> Outcome {
     Ok(operations::announce(ctx, Answer::json(201, shown), &operation, "compute", Urls::Status))
 }
 
-fn check_rest(compute: &Compute) -> Outcome<()> {
-    if compute.state.at_rest() {
+/// Nothing else may be under way.
+///
+/// # Errors
+/// 409.
+pub fn check_rest(compute: &Compute) -> Outcome<()> {
+    if compute.state.at_rest() && compute.operation.is_none() {
         return Ok(());
     }
     Err(Refusal::arm(
@@ -304,13 +231,20 @@ fn check_rest(compute: &Compute) -> Outcome<()> {
 /// Put a new body on an existing cluster and begin the operation.
 fn write(ctx: &mut Ctx<'_>, key: &str, body: Value, state: Provisioning, verb: Verb) -> Outcome<String> {
     let Some(compute) = ctx.state.computes.get(key) else { return Err(not_found(ctx)) };
-    let (id, uid, location) = (compute.meta.id.clone(), compute.meta.uid.clone(), compute.meta.location.clone());
+    let meta = compute.meta.clone();
     let before = settle::before_write(compute, ctx.now.virt);
-    let veil = before.map_or_else(|| compute.meta.veil.clone(), |b| ctx.settings.veil(Some(b), ctx.now.virt));
-    let operation = ctx.begin(verb, &id, &uid, &location, ctx.settings.world.timings.cluster_update.0);
+    // A failed creation leaves no machine: a PUT over it creates it once more.
+    let failed = compute.instance.as_ref().is_some_and(|i| i.state == InstanceState::CreateFailed);
+    let machine = failed.then(|| machine_of(ctx, compute));
+    let veil = before.map_or_else(|| meta.veil.clone(), |b| ctx.settings.veil(Some(b), ctx.now.virt));
+    let operation = match machine {
+        Some(_) => begin_creation(ctx, ComputeKind::Instance, &body, &meta),
+        None => ctx.begin(verb, &meta.id, &meta.uid, &meta.location, ctx.settings.world.timings.cluster_update.0),
+    };
     let (virt, writer) = (ctx.now.virt, ctx.caller.client_id.clone());
     if let Some(compute) = ctx.state.computes.get_mut(key) {
         compute.before = Some(std::mem::replace(&mut compute.body, body));
+        compute.instance = machine.or(compute.instance.take());
         compute.state = state;
         compute.errors = Value::Null;
         compute.meta.veil = veil;
@@ -326,7 +260,42 @@ fn get_now(ctx: &Ctx<'_>, key: &str) -> Outcome<Value> {
     ctx.state.computes.get(key).map(|c| render::compute(c, Lists::Full)).ok_or_else(|| not_found(ctx))
 }
 
-/// PATCH: scale settings and nothing else.
+/// Begin the operation of a creation, with the script that runs in it.
+fn begin_creation(ctx: &mut Ctx<'_>, kind: ComputeKind, body: &Value, meta: &Meta) -> String {
+    let (machine, setup) = match kind {
+        ComputeKind::Cluster => (ctx.settings.world.timings.cluster_create.0, SignedDuration::ZERO),
+        ComputeKind::Instance => power::creation(ctx.settings, body),
+    };
+    let operation = ctx.begin(Verb::CreateCompute, &meta.id, &meta.uid, &meta.location, machine + setup);
+    if !setup.is_zero() {
+        let event = Event::SetUp { compute: scope::key(&meta.id), operation: operation.clone() };
+        ctx.state.agenda.add(later(ctx.now.virt, machine), event);
+    }
+    operation
+}
+
+/// The machine of an instance that is being created, and that there must be room for.
+fn machine_of(ctx: &Ctx<'_>, compute: &Compute) -> Instance {
+    let (at, caller) = (ctx.now.virt, ctx.caller);
+    let doomed = cluster::no_room(ctx.settings, ctx.state, &scope::key(&compute.meta.id), &compute.shape());
+    Instance {
+        state: InstanceState::Creating,
+        last: LastOperation { power: Power::Create, at, progress: Progress::InProgress, trigger: Trigger::User },
+        errors: Value::Null,
+        doomed: doomed.unwrap_or(Value::Null),
+        creator: Creator {
+            name: caller.name.clone().unwrap_or_else(|| caller.client_id.clone()),
+            tenant: caller.tenant.clone(),
+            object: caller.object(),
+        },
+        active_until: at,
+        idle_round: 0,
+        schedule_round: 0,
+        resize_to: None,
+    }
+}
+
+/// PATCH: scale settings and nothing else, so of clusters only.
 ///
 /// # Errors
 /// As for PUT.
@@ -335,6 +304,9 @@ pub fn patch(ctx: &mut Ctx<'_>) -> Outcome {
     let mut patch = ctx.body()?;
     schema::check(&mut patch, &tables::COMPUTE_PATCH, ctx.settings.options.unknown_fields)?;
     let compute = find(ctx)?;
+    if compute.kind() != ComputeKind::Cluster {
+        return Err(no_action("update", compute));
+    }
     check_rest(compute)?;
     let settings = canonical::scale(&patch["properties"]["properties"]["scaleSettings"])?;
     let mut body = compute.body.clone();
@@ -386,6 +358,10 @@ pub fn delete(ctx: &mut Ctx<'_>) -> Outcome {
         compute.state = Provisioning::Deleting;
         compute.operation = Some(operation.clone());
         compute.meta.veil = veil;
+        if let Some(instance) = &mut compute.instance {
+            let (power, at) = (Power::Delete, ctx.now.virt);
+            instance.last = LastOperation { power, at, progress: Progress::InProgress, trigger: Trigger::User };
+        }
     }
     physics::dissolve(ctx.settings, ctx.state, &key, ctx.now.virt);
     Ok(operations::announce(ctx, Answer::empty(202), &operation, "compute", Urls::Both))
@@ -394,17 +370,21 @@ pub fn delete(ctx: &mut Ctx<'_>) -> Outcome {
 /// POST of an action.
 ///
 /// # Errors
-/// 404, or that a cluster has no such action.
-pub fn action(ctx: &Ctx<'_>, action: &str) -> Outcome {
+/// 404, or that a compute of this type has no such action.
+pub fn action(ctx: &mut Ctx<'_>, action: &str) -> Outcome {
     let compute = find(ctx)?;
-    if action == "listNodes" {
-        return Ok(Answer::json(200, nodes(compute)));
+    match (compute.kind(), action) {
+        (ComputeKind::Instance, _) => instance::actions::act(ctx, action),
+        (ComputeKind::Cluster, "listNodes") => Ok(Answer::json(200, nodes(compute))),
+        (ComputeKind::Cluster, _) => Err(no_action(action, compute)),
     }
-    Err(Refusal::provider(
-        400,
-        "BadRequest",
-        format!("Operation '{action}' is not supported for compute '{}' of type AmlCompute.", compute.meta.name()),
-    ))
+}
+
+/// A compute of this type can't do that.
+pub fn no_action(action: &str, compute: &Compute) -> Refusal {
+    let (name, kind) = (compute.meta.name(), compute.kind().text());
+    let text = format!("Operation '{action}' is not supported for compute '{name}' of type {kind}.");
+    Refusal::provider(400, "BadRequest", text)
 }
 
 fn nodes(compute: &Compute) -> Value {
@@ -416,6 +396,7 @@ fn nodes(compute: &Compute) -> Value {
             NodeState::Running => "running",
             NodeState::Leaving => "leaving",
             NodeState::Preempted => "preempted",
+            NodeState::Unusable => "unusable",
         };
         let (high, low) = (node.number / 250 % 250, node.number % 250 + 4);
         json!({
@@ -428,53 +409,4 @@ fn nodes(compute: &Compute) -> Value {
         })
     });
     json!({"nodes": shown.collect::<Vec<_>>(), "nextLink": null})
-}
-
-/// The rule of the specification: a letter, then 2 to 23 letters, digits or hyphens, not ending in `-` and digits.
-///
-/// # Errors
-/// 400 in the service's words.
-fn check_name(name: &str) -> Outcome<()> {
-    let tail = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let fits = (3..=24).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-        && !(tail.len() < name.len() && tail.ends_with('-'));
-    if fits {
-        return Ok(());
-    }
-    Err(Refusal::provider(
-        400,
-        "ComputeNameNotAvailable",
-        format!(
-            "Compute name '{name}' is not available. Reason: Invalid. Message: A name for an Azure ML Compute Instance \
-             must be between 3 and 24 characters in length and must use only numbers, letters and minus symbol (-), \
-             must start with letters. Numbers cannot be the ending of the name if the previous character is a minus \
-             symbol (-)."
-        ),
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names() {
-        for (name, ok) in [
-            ("gpu", true),
-            ("gpu-train", true),
-            ("gpu-1a", true),
-            ("gpu1", true),
-            ("gpu-1", false),
-            ("1gpu", false),
-            ("gp", false),
-            ("gpu_train", false),
-            ("a23456789012345678901234", true),
-            ("a234567890123456789012345", false),
-            ("gpu-", true),
-        ] {
-            assert_eq!(check_name(name).is_ok(), ok, "{name}");
-        }
-    }
 }

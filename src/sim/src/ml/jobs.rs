@@ -31,10 +31,47 @@ const OUTCOME: &str = "AZUREML_SIM_OUTCOME";
 pub fn list(ctx: &Ctx<'_>) -> Outcome {
     let root = format!("{}/jobs", scope::key(&ctx.route.id()));
     let keys = scope::under(&ctx.state.jobs, &root).map(|(key, _)| key.clone()).collect();
+    let wanted = Wanted::read(ctx)?;
     listing::page(ctx, keys, |key| {
         let job = ctx.state.jobs.get(key)?;
-        job.meta.listed(ctx.now.virt, || render::job(job))
+        job.meta.listed(ctx.now.virt, || render::job(job)).filter(|shown| wanted.fits(shown))
     })
+}
+
+/// What a list is asked for. There is no filter by compute or by state: a client looks at `computeId` and `status`.
+struct Wanted {
+    kind: Option<String>,
+    tag: Option<String>,
+    archived: Option<bool>,
+}
+
+impl Wanted {
+    fn read(ctx: &Ctx<'_>) -> Outcome<Self> {
+        let view = ctx.req.param("listViewType").unwrap_or_default();
+        let archived = match view.to_ascii_lowercase().as_str() {
+            "" | "activeonly" => Some(false),
+            "archivedonly" => Some(true),
+            "all" => None,
+            _ => {
+                let text = format!("'{view}' is not one of ActiveOnly, ArchivedOnly and All.");
+                return Err(Refusal::provider(400, "UserError", text).at("listViewType"));
+            }
+        };
+        Ok(Self { kind: ctx.req.param("jobType"), tag: ctx.req.param("tag"), archived })
+    }
+
+    fn fits(&self, job: &Value) -> bool {
+        let properties = &job["properties"];
+        // A tag is asked for by its name, or as name=value.
+        let tagged = |tag: &String| match tag.split_once('=') {
+            Some((name, value)) => properties["tags"][name] == value,
+            None => properties["tags"].get(tag).is_some(),
+        };
+        let kind = |kind: &String| properties["jobType"].as_str().is_some_and(|k| k.eq_ignore_ascii_case(kind));
+        self.kind.as_ref().is_none_or(kind)
+            && self.tag.as_ref().is_none_or(tagged)
+            && self.archived.is_none_or(|archived| (properties["isArchived"] == true) == archived)
+    }
 }
 
 fn not_found(ctx: &Ctx<'_>) -> Refusal {

@@ -1,11 +1,14 @@
 //! The resource provider Microsoft.MachineLearningServices.
 
 pub mod canonical;
+pub mod checks;
 pub mod cluster;
 pub mod computes;
 pub mod ctx;
+pub mod instance;
 pub mod jobs;
 pub mod listing;
+pub mod networks;
 pub mod physics;
 pub mod regional;
 pub mod render;

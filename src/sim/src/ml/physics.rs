@@ -1,7 +1,7 @@
 //! Time passes: nodes come and go, jobs run, operations end. One event after another, each at its own instant, so the
 //! outcome doesn't depend on how often anybody looks.
 
-use super::{canonical::Shape, cluster, ctx::Settings, settle};
+use super::{canonical::Shape, cluster, ctx::Settings, instance::power, settle};
 use crate::{
     clock::{later, seconds},
     state::{Compute, Event, Fleet, JobStatus, Node, NodeState, Provisioning, State},
@@ -42,6 +42,17 @@ fn happen(settings: &Settings, state: &mut State, event: Event, at: Timestamp) {
                 look(settings, state, &compute, at);
             }
         }
+        Event::SetUp { compute, operation } => power::set_up(state, &compute, &operation),
+        Event::Idle { compute, uid, round } => {
+            if is(state, &compute, &uid) {
+                power::idle(settings, state, &compute, round, at);
+            }
+        }
+        Event::Schedule { compute, uid, round, index } => {
+            if is(state, &compute, &uid) {
+                power::scheduled(settings, state, &compute, round, index, at);
+            }
+        }
         Event::Job { job, uid, step } => {
             if state.jobs.get(&job).is_some_and(|j| j.meta.uid == uid && j.step == step) {
                 step_job(settings, state, &job, at);
@@ -72,7 +83,7 @@ fn step_node(settings: &Settings, state: &mut State, id: &str, number: u64, sinc
         NodeState::Wanted => turn(settings, state, id, number, NodeState::Preparing, at),
         NodeState::Preparing => turn(settings, state, id, number, NodeState::Idle, at),
         NodeState::Leaving | NodeState::Preempted => compute.fleet.nodes.retain(|n| n.number != number),
-        NodeState::Idle | NodeState::Running => {}
+        NodeState::Idle | NodeState::Running | NodeState::Unusable => {}
     }
 }
 
@@ -91,7 +102,7 @@ fn turn(settings: &Settings, state: &mut State, id: &str, number: u64, to: NodeS
         NodeState::Preparing => Some(timings.node_start.0),
         NodeState::Leaving => Some(timings.node_leave.0),
         NodeState::Preempted => Some(timings.preempted.0),
-        NodeState::Idle | NodeState::Running => None,
+        NodeState::Idle | NodeState::Running | NodeState::Unusable => None,
     };
     let compute = id.to_string();
     if let Some(lasts) = lasts {
@@ -121,6 +132,20 @@ pub fn preempt(settings: &Settings, state: &mut State, id: &str, number: u64, at
     turn(settings, state, id, number, NodeState::Preempted, at);
 }
 
+/// Make a node unusable: its job goes back into the queue. It stays until the cluster has a node too many.
+pub fn spoil(settings: &Settings, state: &mut State, id: &str, number: u64, at: Timestamp) {
+    let Some(compute) = state.computes.get(id) else { return };
+    let Some(node) = compute.fleet.nodes.iter().find(|n| n.number == number) else { return };
+    if let Some(key) = node.job.clone() {
+        free_nodes(state, id, &key, at);
+        if let Some(job) = state.jobs.get_mut(&key) {
+            job.status = JobStatus::Queued;
+            job.step += 1;
+        }
+    }
+    turn(settings, state, id, number, NodeState::Unusable, at);
+}
+
 /// Give back the nodes that run `job`.
 fn free_nodes(state: &mut State, id: &str, job: &str, at: Timestamp) {
     let Some(compute) = state.computes.get_mut(id) else { return };
@@ -145,11 +170,14 @@ struct Decision {
     again: Option<Timestamp>,
 }
 
-/// Compare what a cluster has with what its settings and its queue ask for, and act.
+/// Compare what a compute has with what its settings and its queue ask for, and act.
 pub fn look(settings: &Settings, state: &mut State, id: &str, at: Timestamp) {
     let Some(compute) = state.computes.get(id) else { return };
     if !compute.provisioned || compute.state == Provisioning::Deleting {
         return;
+    }
+    if compute.instance.is_some() {
+        return power::look(settings, state, id, at);
     }
     let shape = compute.shape();
     let queue = queue(state, id);
@@ -191,7 +219,12 @@ fn record(settings: &Settings, state: &mut State, id: &str, shape: &Shape, decis
     let Some(compute) = state.computes.get_mut(id) else { return };
     let fleet = &mut compute.fleet;
     fleet.target = decision.target;
-    fleet.errors = if decision.missing > 0 { cluster::starved(settings, shape, decision.missing) } else { Value::Null };
+    let spoilt = fleet.nodes.iter().filter(|n| n.state == NodeState::Unusable).count();
+    fleet.errors = match (decision.missing, spoilt) {
+        (0, 0) => Value::Null,
+        (0, _) => cluster::spoilt(spoilt),
+        _ => cluster::starved(settings, shape, decision.missing),
+    };
     let resizing = assigned(fleet) != fleet.target;
     if resizing != fleet.resizing {
         (fleet.resizing, fleet.since) = (resizing, at);
@@ -206,7 +239,7 @@ fn record(settings: &Settings, state: &mut State, id: &str, shape: &Shape, decis
 }
 
 /// Queued jobs of a compute in their order: key and number of nodes.
-fn queue(state: &State, id: &str) -> Vec<(String, i64)> {
+pub fn queue(state: &State, id: &str) -> Vec<(String, i64)> {
     let jobs = format!("{}/jobs", crate::scope::up(id, 2));
     let mut queued: Vec<_> = crate::scope::under(&state.jobs, &jobs)
         .filter(|(_, j)| j.compute == id && j.status == JobStatus::Queued)
@@ -242,7 +275,8 @@ fn decide(
     let busy = of(NodeState::Running).count() as i64 + start.iter().map(|(_, n)| n.len() as i64).sum::<i64>();
     let desired = (busy + waiting).max(shape.min).min(shape.max).max(busy);
     let coming = of(NodeState::Wanted).count() + of(NodeState::Preparing).count();
-    let active = busy + idle.len() as i64 + coming as i64;
+    let spoilt = of(NodeState::Unusable).count();
+    let active = busy + idle.len() as i64 + (coming + spoilt) as i64;
     let grow = (desired - active).clamp(0, room);
     let missing = (desired - active - grow).max(0);
     let mut leave: Vec<u64> = Vec::new();
@@ -250,13 +284,14 @@ fn decide(
     let over_max = active - shape.max;
     let ripe = |n: &Node| later(n.since, shape.idle) <= at;
     // Nodes only asked for go first, then idle ones: at once above the maximum, else when their time has come.
-    let candidates = of(NodeState::Wanted)
+    let candidates = of(NodeState::Unusable)
+        .chain(of(NodeState::Wanted))
         .chain(idle.iter().copied().filter(|n| ripe(n)))
         .chain(idle.iter().copied().filter(|n| !ripe(n)))
         .chain(of(NodeState::Preparing));
     for node in candidates {
         let free = match node.state {
-            NodeState::Wanted => surplus > 0,
+            NodeState::Wanted | NodeState::Unusable => surplus > 0,
             NodeState::Idle => surplus > 0 && (ripe(node) || (leave.len() as i64) < over_max),
             _ => surplus > 0 && (leave.len() as i64) < over_max,
         };
@@ -272,7 +307,8 @@ fn decide(
     Decision { start, grow, missing, leave, target, again }
 }
 
-fn start_job(state: &mut State, key: &str, at: Timestamp) {
+/// Start a job that has what it needs.
+pub fn start_job(state: &mut State, key: &str, at: Timestamp) {
     let Some(job) = state.jobs.get_mut(key) else { return };
     job.status = JobStatus::Running;
     job.started = Some(at);

@@ -1,7 +1,7 @@
 //! What a region tells a subscription: usages, sizes, quotas.
 
 use super::{
-    cluster::{Pool, computes_in, cores},
+    cluster::{Pool, computes_in, cores, size_key},
     ctx::Ctx,
     schema, sizes, tables,
 };
@@ -9,6 +9,7 @@ use crate::{
     front::{http::Answer, refusal::Outcome, versions},
     scope::{self, ML},
     state::Quota,
+    world::Size,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -102,8 +103,9 @@ fn display(ctx: &Ctx<'_>, workspace: &str) -> String {
 /// An unknown region.
 pub fn vm_sizes(ctx: &Ctx<'_>, given: &str) -> Outcome {
     let (region, _) = region(ctx, given)?;
+    let offered = |size: &&Size| !ctx.state.retired.contains(&size_key(region, &size.name));
     let value: Vec<Value> =
-        ctx.settings.sizes(region).map(|s| s.values().map(sizes::listed).collect()).unwrap_or_default();
+        ctx.settings.sizes(region).map(|s| s.values().filter(offered).map(sizes::listed).collect()).unwrap_or_default();
     Ok(Answer::json(200, json!({"value": value})))
 }
 

@@ -1,6 +1,6 @@
 //! Resources as the service writes them.
 
-use super::ctx::Lists;
+use super::{ctx::Lists, instance};
 use crate::{
     clock::wire_time,
     scope::{self, ML},
@@ -13,8 +13,10 @@ pub fn compute(compute: &Compute, lists: Lists) -> Value {
     let body = &compute.body;
     let mut inner = body["properties"]["properties"].clone();
     hide_secrets(&mut inner);
-    if lists == Lists::Full {
-        live_fields(compute, &mut inner);
+    match &compute.instance {
+        Some(machine) => instance::render::complete(compute, machine, &mut inner, lists),
+        None if lists == Lists::Full => live_fields(compute, &mut inner),
+        None => {}
     }
     let outer = &body["properties"];
     let mut out = json!({
@@ -23,7 +25,7 @@ pub fn compute(compute: &Compute, lists: Lists) -> Value {
         "systemData": compute.meta.system_data(),
         "properties": {
             "description": outer["description"],
-            "computeType": "AmlCompute",
+            "computeType": compute.kind().text(),
             "computeLocation": outer["computeLocation"],
             "provisioningState": compute.state.text(),
             "provisioningErrors": compute.errors,
@@ -60,7 +62,7 @@ fn live_fields(compute: &Compute, inner: &mut Value) {
     if compute.provisioned && compute.state != crate::state::Provisioning::Failed {
         inner["nodeStateCounts"] = json!({
             "idleNodeCount": count(NodeState::Idle), "runningNodeCount": count(NodeState::Running),
-            "preparingNodeCount": count(NodeState::Preparing), "unusableNodeCount": 0,
+            "preparingNodeCount": count(NodeState::Preparing), "unusableNodeCount": count(NodeState::Unusable),
             "leavingNodeCount": count(NodeState::Leaving), "preemptedNodeCount": count(NodeState::Preempted),
         });
     }
@@ -75,7 +77,6 @@ pub fn workspace(workspace: &Workspace, state: &State) -> Value {
         "friendlyName": meta.name(), "description": "", "storageAccount": null, "keyVault": null,
         "applicationInsights": null, "containerRegistry": null, "hbiWorkspace": false, "imageBuildCompute": null,
         "publicNetworkAccess": "Enabled", "v1LegacyMode": false, "allowPublicAccessWhenBehindVnet": false,
-        "managedNetwork": {"isolationMode": "Disabled", "outboundRules": null, "status": null},
     });
     merge(&mut properties, &body["properties"]);
     let read_only = json!({
@@ -88,6 +89,10 @@ pub fn workspace(workspace: &Workspace, state: &State) -> Value {
         "storageHnsEnabled": false, "serviceProvisionedResourceGroup": null,
     });
     merge(&mut properties, &read_only);
+    properties["managedNetwork"] = super::networks::render(workspace);
+    if let Some(members) = super::workspaces::members(state, workspace) {
+        properties["associatedWorkspaces"] = members;
+    }
     json!({
         "id": meta.id, "name": meta.name(), "type": format!("{ML}/workspaces"), "location": meta.location,
         "kind": body["kind"], "tags": body["tags"], "identity": body["identity"], "sku": body["sku"], "etag": null,

@@ -23,6 +23,8 @@ pub enum Kind {
     List(&'static Kind),
     /// An object: its type's name, for messages, and its fields.
     Object(&'static str, &'static [Field]),
+    /// The same, and any other field beside them.
+    Open(&'static str, &'static [Field]),
     /// Anything.
     Any,
 }
@@ -100,7 +102,8 @@ fn walk(value: &mut Value, kind: &Kind, path: &str, unknown: UnknownFields) -> R
                 .try_for_each(|(i, item)| walk(item, inner, &format!("{path}[{i}]"), unknown)),
             None => wrong(value, "System.Collections.Generic.List"),
         },
-        Kind::Object(name, fields) => object(value, name, fields, path, unknown),
+        Kind::Object(name, fields) => object(value, name, fields, path, Some(unknown)),
+        Kind::Open(name, fields) => object(value, name, fields, path, None),
     }
 }
 
@@ -114,18 +117,25 @@ fn each(value: &mut Value, inner: &Kind, path: &str, unknown: UnknownFields) -> 
     }
 }
 
-fn object(value: &mut Value, name: &str, fields: &[Field], path: &str, unknown: UnknownFields) -> Result<(), String> {
+/// Check an object; `unknown` is nothing where further fields are welcome.
+fn object(
+    value: &mut Value,
+    name: &str,
+    fields: &[Field],
+    path: &str,
+    unknown: Option<UnknownFields>,
+) -> Result<(), String> {
     let shown = brief(value);
     let Some(map) = value.as_object_mut() else {
         return Err(format!("Error converting value {shown} to type '{name}'. Path '{path}'"));
     };
     let known = |key: &str| fields.iter().find(|f| f.name == key);
-    if unknown == UnknownFields::Refused
+    if unknown == Some(UnknownFields::Refused)
         && let Some(key) = map.keys().find(|k| known(k).is_none())
     {
         return Err(format!("Could not find member '{key}' on object of type '{name}'. Path '{}'", join(path, key)));
     }
-    map.retain(|key, _| known(key).is_some_and(|f| f.need != Need::ReadOnly));
+    map.retain(|key, _| known(key).map_or(unknown.is_none(), |f| f.need != Need::ReadOnly));
     for field in fields {
         match map.get_mut(field.name) {
             None | Some(Value::Null) if field.need == Need::Required => {
@@ -135,7 +145,9 @@ fn object(value: &mut Value, name: &str, fields: &[Field], path: &str, unknown: 
                     join(path, field.name)
                 ));
             }
-            Some(inner) => walk(inner, &field.kind, &join(path, field.name), unknown)?,
+            Some(inner) => {
+                walk(inner, &field.kind, &join(path, field.name), unknown.unwrap_or(UnknownFields::Refused))?
+            }
             None => {}
         }
     }

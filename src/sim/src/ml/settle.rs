@@ -3,13 +3,14 @@
 use super::{
     cluster,
     ctx::{Lists, Settings},
-    physics, render,
+    instance::power,
+    networks, physics, render,
 };
 use crate::{
     clock::later,
     front::roles,
     scope,
-    state::{Fate, Ghost, JobStatus, Operation, OperationStatus, Provisioning, State, Verb},
+    state::{Fate, Ghost, JobStatus, Network, Operation, OperationStatus, Provisioning, State, Verb},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -29,9 +30,17 @@ pub fn settle(settings: &Settings, state: &mut State, guid: &str, at: Timestamp)
     let failure = match operation.verb {
         Verb::CreateCompute | Verb::UpdateCompute => end_compute_write(settings, state, &operation, failure, at),
         Verb::DeleteCompute | Verb::DetachCompute => end_compute_delete(settings, state, &operation, failure, at),
+        Verb::Power(_) => power::end(settings, state, guid, &operation, failure, at),
         Verb::CreateWorkspace => end_workspace_write(state, &operation, failure),
         Verb::DeleteWorkspace | Verb::PurgeWorkspace => end_workspace_delete(settings, state, &operation, failure, at),
         Verb::DeleteGroup => end_group_delete(settings, state, &operation, failure, at),
+        Verb::ProvisionNetwork { spark } => {
+            let wanted = if spark { Network::ActiveWithSpark } else { Network::Active };
+            if failure.is_none() {
+                networks::bring_up(state, &operation.resource, wanted);
+            }
+            failure
+        }
         Verb::CancelJob => failure,
         Verb::DeleteJob => end_job_delete(settings, state, &operation, failure, at),
     };
@@ -61,7 +70,11 @@ fn end_compute_write(
     at: Timestamp,
 ) -> Option<Value> {
     let id = &operation.resource;
-    let shape = state.computes.get(id).filter(|c| c.meta.uid == operation.uid)?.shape();
+    let compute = state.computes.get(id).filter(|c| c.meta.uid == operation.uid)?;
+    if compute.instance.is_some() {
+        return power::end_write(settings, state, operation, failure, at);
+    }
+    let shape = compute.shape();
     let failure = failure.or_else(|| cluster::unfit(settings, state, id, &shape));
     let compute = state.computes.get_mut(id)?;
     compute.operation = None;
@@ -81,6 +94,9 @@ fn end_compute_write(
             }
         }
     }
+    if failure.is_none() {
+        networks::bring_up(state, networks::workspace_of(id), Network::Active);
+    }
     physics::look(settings, state, id, at);
     failure
 }
@@ -97,6 +113,9 @@ fn end_compute_delete(
         compute.state = Provisioning::Failed;
         compute.errors = json!([error]);
         compute.operation = None;
+        if compute.instance.is_some() {
+            power::stay(settings, state, &operation.resource, at);
+        }
         return failure;
     }
     if operation.verb == Verb::DetachCompute {
@@ -130,6 +149,9 @@ fn end_workspace_write(state: &mut State, operation: &Operation, failure: Option
     let workspace = state.workspaces.get_mut(&operation.resource).filter(|w| w.meta.uid == operation.uid)?;
     workspace.operation = None;
     workspace.state = if failure.is_some() { Provisioning::Failed } else { Provisioning::Succeeded };
+    if failure.is_none() && workspace.body["properties"]["provisionNetworkNow"] == true {
+        networks::bring_up(state, &operation.resource, Network::Active);
+    }
     failure
 }
 

@@ -85,6 +85,7 @@ fn size(row: &(&str, &str, i64, i64, i64)) -> Size {
         low_priority: !burstable,
         clusters: !burstable,
         price_per_hour: None,
+        low_price_per_hour: None,
     }
 }
 
@@ -98,12 +99,13 @@ pub fn short_family(family: &str) -> &str {
 
 /// An item of `vmSizes`.
 pub fn listed(size: &Size) -> Value {
-    let prices = size.price_per_hour.map(|price| {
-        json!({
-            "billingCurrency": "USD", "unitOfMeasure": "OneHour",
-            "values": [{"retailPrice": price, "osType": "Linux", "vmTier": "Standard"}],
-        })
-    });
+    let tiers = [("Standard", size.price_per_hour), ("LowPriority", size.low_price_per_hour)];
+    let price = |(tier, price): (&str, Option<f64>)| {
+        price.map(|price| json!({"retailPrice": price, "osType": "Linux", "vmTier": tier}))
+    };
+    let values: Vec<Value> = tiers.into_iter().filter_map(price).collect();
+    let prices =
+        (!values.is_empty()).then(|| json!({"billingCurrency": "USD", "unitOfMeasure": "OneHour", "values": values}));
     let premium = size.name.trim_start_matches("Standard_").contains('s') || size.gpus > 0;
     json!({
         "name": size.name, "family": size.family, "vCPUs": size.vcpus, "gpus": size.gpus,

@@ -2,14 +2,16 @@
 
 use super::schema::{Field, Kind, Kind::*, opt, req, ro};
 
-const SKU: Kind = Object(
+/// `sku` of a resource.
+pub const SKU: Kind = Object(
     "Sku",
     &[req("name", Text), opt("tier", Text), opt("size", Text), opt("family", Text), opt("capacity", Whole)],
 );
 
 const USER_IDENTITY: Kind = Object("UserAssignedIdentity", &[ro("principalId"), ro("clientId")]);
 
-const IDENTITY: Kind = Object(
+/// `identity` of a resource.
+pub const IDENTITY: Kind = Object(
     "ManagedServiceIdentity",
     &[
         ro("principalId"),
@@ -24,7 +26,8 @@ const SCALE: Kind = Object(
     &[req("maxNodeCount", Whole), opt("minNodeCount", Whole), opt("nodeIdleTimeBeforeScaleDown", Text)],
 );
 
-const ID_ONLY: Kind = Object("ResourceId", &[req("id", Text)]);
+/// A reference to a resource.
+pub const ID_ONLY: Kind = Object("ResourceId", &[req("id", Text)]);
 
 const AML_COMPUTE: Kind = Object(
     "AmlComputeProperties",
@@ -55,40 +58,49 @@ const AML_COMPUTE: Kind = Object(
     ],
 );
 
+/// A compute around the properties of its type: the type's name, for messages, and their table.
+macro_rules! compute_resource {
+    ($kind:literal, $inner:expr) => {{
+        use $crate::ml::schema::{Kind::*, opt, req, ro};
+        Object(
+            "ComputeResource",
+            &[
+                ro("id"),
+                ro("name"),
+                ro("type"),
+                ro("systemData"),
+                opt("location", Text),
+                opt("tags", Texts),
+                opt("sku", $crate::ml::tables::SKU),
+                opt("identity", $crate::ml::tables::IDENTITY),
+                req(
+                    "properties",
+                    Object(
+                        $kind,
+                        &[
+                            req("computeType", Text),
+                            opt("computeLocation", Text),
+                            opt("description", Text),
+                            opt("resourceId", Text),
+                            opt("disableLocalAuth", Truth),
+                            opt("properties", $inner),
+                            ro("provisioningState"),
+                            ro("createdOn"),
+                            ro("modifiedOn"),
+                            ro("provisioningErrors"),
+                            ro("provisioningWarnings"),
+                            ro("isAttachedCompute"),
+                        ],
+                    ),
+                ),
+            ],
+        )
+    }};
+}
+pub(crate) use compute_resource;
+
 /// PUT of a compute of type AmlCompute.
-pub const COMPUTE: Kind = Object(
-    "ComputeResource",
-    &[
-        ro("id"),
-        ro("name"),
-        ro("type"),
-        ro("systemData"),
-        opt("location", Text),
-        opt("tags", Texts),
-        opt("sku", SKU),
-        opt("identity", IDENTITY),
-        req(
-            "properties",
-            Object(
-                "AmlCompute",
-                &[
-                    req("computeType", Text),
-                    opt("computeLocation", Text),
-                    opt("description", Text),
-                    opt("resourceId", Text),
-                    opt("disableLocalAuth", Truth),
-                    opt("properties", AML_COMPUTE),
-                    ro("provisioningState"),
-                    ro("createdOn"),
-                    ro("modifiedOn"),
-                    ro("provisioningErrors"),
-                    ro("provisioningWarnings"),
-                    ro("isAttachedCompute"),
-                ],
-            ),
-        ),
-    ],
-);
+pub const COMPUTE: Kind = compute_resource!("AmlCompute", AML_COMPUTE);
 
 /// PATCH of a compute: scale and nothing else.
 pub const COMPUTE_PATCH: Kind = Object(
@@ -102,6 +114,134 @@ pub const COMPUTE_PATCH: Kind = Object(
     )],
 );
 
+const ENCRYPTION: Kind = Object(
+    "EncryptionProperty",
+    &[
+        req("status", OneOf(&["Enabled", "Disabled"])),
+        opt("identity", Object("IdentityForCmk", &[opt("userAssignedIdentity", Text)])),
+        req(
+            "keyVaultProperties",
+            Object(
+                "KeyVaultProperties",
+                &[opt("identityClientId", Text), req("keyIdentifier", Text), req("keyVaultArmId", Text)],
+            ),
+        ),
+        opt("cosmosDbResourceId", Text),
+        opt("searchAccountResourceId", Text),
+        opt("storageAccountResourceId", Text),
+    ],
+);
+
+const ENCRYPTION_PATCH: Kind = Object(
+    "EncryptionUpdateProperties",
+    &[req("keyVaultProperties", Object("EncryptionKeyVaultUpdateProperties", &[req("keyIdentifier", Text)]))],
+);
+
+const FEATURE_STORE: Kind = Object(
+    "FeatureStoreSettings",
+    &[
+        opt("computeRuntime", Object("ComputeRuntimeDto", &[opt("sparkRuntimeVersion", Text)])),
+        opt("offlineStoreConnectionName", Text),
+        opt("onlineStoreConnectionName", Text),
+    ],
+);
+
+const RULE_STATUS: Kind = OneOf(&["Inactive", "Active", "Provisioning", "Deleting", "Failed"]);
+
+const OUTBOUND_RULE: Kind = Object(
+    "OutboundRule",
+    &[
+        req("type", OneOf(&["FQDN", "PrivateEndpoint", "ServiceTag"])),
+        opt("category", OneOf(&["Required", "Recommended", "UserDefined", "Dependency"])),
+        opt("status", RULE_STATUS),
+        ro("errorInformation"),
+        ro("parentRuleNames"),
+        // Its kind hangs on the type, and is checked after this.
+        opt("destination", Any),
+        opt("fqdns", List(&Text)),
+    ],
+);
+
+/// `destination` of an outbound rule to a private endpoint.
+pub const PRIVATE_ENDPOINT: Kind = Object(
+    "PrivateEndpointDestination",
+    &[
+        req("serviceResourceId", Text),
+        opt("sparkEnabled", Truth),
+        opt("sparkStatus", RULE_STATUS),
+        opt("subresourceTarget", Text),
+    ],
+);
+
+/// `destination` of an outbound rule to a service tag.
+pub const SERVICE_TAG: Kind = Object(
+    "ServiceTagDestination",
+    &[
+        opt("action", OneOf(&["Allow", "Deny"])),
+        opt("addressPrefixes", List(&Text)),
+        opt("portRanges", Text),
+        opt("protocol", Text),
+        opt("serviceTag", Text),
+    ],
+);
+
+const MANAGED_NETWORK: Kind = Object(
+    "ManagedNetworkSettings",
+    &[
+        opt("enableNetworkMonitor", Truth),
+        opt("isolationMode", OneOf(&["Disabled", "AllowInternetOutbound", "AllowOnlyApprovedOutbound"])),
+        ro("networkId"),
+        opt("outboundRules", Dict(&OUTBOUND_RULE)),
+        opt(
+            "status",
+            Object(
+                "ManagedNetworkProvisionStatus",
+                &[opt("sparkReady", Truth), opt("status", OneOf(&["Inactive", "Active"]))],
+            ),
+        ),
+        opt("firewallSku", OneOf(&["Standard", "Basic"])),
+        opt("managedNetworkKind", OneOf(&["V1", "V2"])),
+        ro("firewallPublicIpAddress"),
+    ],
+);
+
+const SERVERLESS: Kind = Object(
+    "ServerlessComputeSettings",
+    &[opt("serverlessComputeCustomSubnet", Text), opt("serverlessComputeNoPublicIP", Truth)],
+);
+
+const MANAGED_RESOURCES: Kind = Object(
+    "ServiceManagedResourcesSettings",
+    &[opt("cosmosDb", Object("CosmosDbSettings", &[opt("collectionsThroughput", Whole)]))],
+);
+
+const SHARED_LINK: Kind = Object(
+    "SharedPrivateLinkResource",
+    &[
+        opt("name", Text),
+        opt(
+            "properties",
+            Object(
+                "SharedPrivateLinkResourceProperty",
+                &[
+                    opt("groupId", Text),
+                    opt("privateLinkResourceId", Text),
+                    opt("requestMessage", Text),
+                    opt("status", OneOf(&["Approved", "Pending", "Rejected", "Disconnected", "Timeout"])),
+                ],
+            ),
+        ),
+    ],
+);
+
+const HUB_CONFIG: Kind = Object(
+    "WorkspaceHubConfig",
+    &[opt("additionalWorkspaceStorageAccounts", List(&Text)), opt("defaultWorkspaceResourceGroup", Text)],
+);
+
+/// POST provisionManagedNetwork of a workspace.
+pub const PROVISION_NETWORK: Kind = Object("ManagedNetworkProvisionOptions", &[opt("includeSpark", Truth)]);
+
 /// Properties of a workspace that a PUT may carry.
 const WORKSPACE_FIELDS: &[Field] = &[
     opt("allowPublicAccessWhenBehindVnet", Truth),
@@ -112,14 +252,14 @@ const WORKSPACE_FIELDS: &[Field] = &[
     opt("discoveryUrl", Text),
     opt("enableDataIsolation", Truth),
     opt("enableServiceSideCMKEncryption", Truth),
-    opt("encryption", Any),
-    opt("featureStoreSettings", Any),
+    opt("encryption", ENCRYPTION),
+    opt("featureStoreSettings", FEATURE_STORE),
     opt("friendlyName", Text),
     opt("hbiWorkspace", Truth),
     opt("hubResourceId", Text),
     opt("imageBuildCompute", Text),
     opt("keyVault", Text),
-    opt("managedNetwork", Any),
+    opt("managedNetwork", MANAGED_NETWORK),
     ro("mlFlowTrackingUri"),
     ro("notebookInfo"),
     opt("primaryUserAssignedIdentity", Text),
@@ -128,16 +268,16 @@ const WORKSPACE_FIELDS: &[Field] = &[
     opt("provisionNetworkNow", Truth),
     ro("provisioningState"),
     opt("publicNetworkAccess", OneOf(&["Enabled", "Disabled"])),
-    opt("serverlessComputeSettings", Any),
-    opt("serviceManagedResourcesSettings", Any),
+    opt("serverlessComputeSettings", SERVERLESS),
+    opt("serviceManagedResourcesSettings", MANAGED_RESOURCES),
     ro("serviceProvisionedResourceGroup"),
-    opt("sharedPrivateLinkResources", List(&Any)),
+    opt("sharedPrivateLinkResources", List(&SHARED_LINK)),
     opt("storageAccount", Text),
     ro("storageHnsEnabled"),
-    opt("systemDatastoresAuthMode", Text),
+    opt("systemDatastoresAuthMode", OneOf(&["AccessKey", "Identity", "UserDelegationSAS"])),
     ro("tenantId"),
     opt("v1LegacyMode", Truth),
-    opt("workspaceHubConfig", Any),
+    opt("workspaceHubConfig", HUB_CONFIG),
     ro("workspaceId"),
 ];
 
@@ -174,15 +314,15 @@ pub const WORKSPACE_PATCH: Kind = Object(
                     opt("containerRegistry", Text),
                     opt("description", Text),
                     opt("enableDataIsolation", Truth),
-                    opt("encryption", Any),
-                    opt("featureStoreSettings", Any),
+                    opt("encryption", ENCRYPTION_PATCH),
+                    opt("featureStoreSettings", FEATURE_STORE),
                     opt("friendlyName", Text),
                     opt("imageBuildCompute", Text),
-                    opt("managedNetwork", Any),
+                    opt("managedNetwork", MANAGED_NETWORK),
                     opt("primaryUserAssignedIdentity", Text),
                     opt("publicNetworkAccess", OneOf(&["Enabled", "Disabled"])),
-                    opt("serverlessComputeSettings", Any),
-                    opt("serviceManagedResourcesSettings", Any),
+                    opt("serverlessComputeSettings", SERVERLESS),
+                    opt("serviceManagedResourcesSettings", MANAGED_RESOURCES),
                     opt("v1LegacyMode", Truth),
                 ],
             ),

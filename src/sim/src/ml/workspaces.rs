@@ -1,6 +1,6 @@
 //! `workspaces`.
 
-use super::{ctx::Ctx, listing, render, schema, settle, tables};
+use super::{ctx::Ctx, listing, networks, render, schema, settle, tables};
 use crate::{
     dice::guid_for,
     front::{
@@ -11,7 +11,7 @@ use crate::{
     },
     resources::operations::{self, Urls},
     scope::{self, ML},
-    state::{Meta, OperationStatus, Provisioning, Verb, Workspace},
+    state::{Meta, OperationStatus, Provisioning, State, Verb, Workspace},
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -20,7 +20,23 @@ use serde_json::{Value, json};
 const SOFT_DELETE_HOURS: i64 = 14 * 24;
 
 /// Properties that a workspace keeps for life.
-const FIXED: &[&str] = &["properties.storageAccount", "properties.keyVault", "properties.hbiWorkspace"];
+const FIXED: &[&str] = &[
+    "kind",
+    "properties.storageAccount",
+    "properties.keyVault",
+    "properties.hbiWorkspace",
+    "properties.hubResourceId",
+    "properties.encryption.status",
+    "properties.encryption.keyVaultProperties.keyVaultArmId",
+];
+
+/// Resources beside a workspace: the property, and their type.
+const PARTS: &[(&str, &str)] = &[
+    ("storageAccount", "Microsoft.Storage/storageAccounts"),
+    ("keyVault", "Microsoft.KeyVault/vaults"),
+    ("applicationInsights", "Microsoft.Insights/components"),
+    ("containerRegistry", "Microsoft.ContainerRegistry/registries"),
+];
 
 /// GET of the workspaces of a group or of the whole subscription.
 ///
@@ -49,7 +65,11 @@ fn not_found(ctx: &Ctx<'_>) -> Refusal {
     Refusal::not_found("workspaces", scope::leaf(&ctx.route.id()), &ctx.route.group)
 }
 
-fn find<'a>(ctx: &'a Ctx<'_>) -> Outcome<&'a Workspace> {
+/// The workspace of the path.
+///
+/// # Errors
+/// 404.
+pub fn find<'a>(ctx: &'a Ctx<'_>) -> Outcome<&'a Workspace> {
     let found = ctx.state.workspaces.get(&scope::key(&ctx.route.id()));
     found.filter(|w| !w.meta.unborn(ctx.now.virt)).ok_or_else(|| not_found(ctx))
 }
@@ -74,13 +94,14 @@ pub fn put(ctx: &mut Ctx<'_>) -> Outcome {
     schema::check(&mut body, &tables::WORKSPACE, ctx.settings.options.unknown_fields)?;
     let location = location(ctx, &body)?;
     let written = written(ctx, &body);
+    check_settings(ctx, ctx.state.workspaces.get(&key), &written)?;
     if let Some(existing) = ctx.state.workspaces.get(&key) {
         check_rest(existing)?;
         check_fixed(existing, &written, &location)?;
     } else {
         check_name(scope::leaf(&id))?;
         check_buried(ctx, &key)?;
-        check_parts(&written)?;
+        check_parts(ctx, &written)?;
     }
     store(ctx, &id, &location, written)
 }
@@ -143,13 +164,18 @@ fn store(ctx: &mut Ctx<'_>, id: &str, location: &str, body: Value) -> Outcome {
         };
         let workspace_id = ctx.state.dice.guid();
         let state = Provisioning::Creating;
-        let workspace = Workspace { meta, state, workspace_id, body, operation: Some(guid.clone()) };
+        let network = Default::default();
+        let workspace = Workspace { meta, state, workspace_id, body, operation: Some(guid.clone()), network };
         ctx.state.workspaces.insert(key, workspace);
     }
     Ok(operations::announce(ctx, Answer::empty(202), &guid, "workspace", Urls::Both))
 }
 
-fn check_rest(workspace: &Workspace) -> Outcome<()> {
+/// Nothing else may be under way.
+///
+/// # Errors
+/// 409.
+pub fn check_rest(workspace: &Workspace) -> Outcome<()> {
     if workspace.state.at_rest() {
         return Ok(());
     }
@@ -216,14 +242,71 @@ fn check_buried(ctx: &Ctx<'_>, key: &str) -> Outcome<()> {
     }
 }
 
-/// A workspace of the usual kind needs its storage account and key vault.
-fn check_parts(body: &Value) -> Outcome<()> {
-    let usual = body["kind"].as_str().is_some_and(|k| k.eq_ignore_ascii_case("Default"));
+fn is_kind(body: &Value, kind: &str) -> bool {
+    body["kind"].as_str().is_some_and(|k| k.eq_ignore_ascii_case(kind))
+}
+
+/// A workspace of the usual kind and a hub need a storage account and a key vault; a project has its hub's.
+fn check_parts(ctx: &Ctx<'_>, body: &Value) -> Outcome<()> {
     let has = |name: &str| body["properties"][name].is_string();
-    if usual && !(has("storageAccount") && has("keyVault")) {
+    if (is_kind(body, "Default") || is_kind(body, "Hub")) && !(has("storageAccount") && has("keyVault")) {
         return Err(Refusal::provider(400, "ValidationError", "Missing dependent resources in workspace json"));
     }
-    Ok(())
+    if !is_kind(body, "Project") {
+        return Ok(());
+    }
+    let hub = body["properties"]["hubResourceId"].as_str().unwrap_or_default();
+    let found = ctx.state.workspaces.get(&scope::key(hub)).filter(|w| is_kind(&w.body, "Hub"));
+    match found {
+        Some(_) => Ok(()),
+        None => {
+            let text = format!("A workspace of kind Project needs a hub; '{hub}' is none.");
+            Err(Refusal::provider(400, "ValidationError", text).at("properties.hubResourceId"))
+        }
+    }
+}
+
+/// What holds for settings of a workspace at any time.
+fn check_settings(ctx: &Ctx<'_>, old: Option<&Workspace>, body: &Value) -> Outcome<()> {
+    let properties = &body["properties"];
+    let refuse = |field: &str, why: String| {
+        Err(Refusal::provider(400, "ValidationError", why).at(format!("properties.{field}")))
+    };
+    for (name, kind) in PARTS {
+        let wrong = |id: &&str| {
+            let key = scope::key(id);
+            let written = format!("/providers/{}/", kind.to_ascii_lowercase());
+            !key.starts_with("/subscriptions/") || !key.contains(&written)
+        };
+        if let Some(id) = properties[*name].as_str().filter(wrong) {
+            return refuse(name, format!("'{id}' is not the id of a resource of type {kind}."));
+        }
+    }
+    let kind = body["identity"]["type"].as_str().unwrap_or_default();
+    if kind.eq_ignore_ascii_case("UserAssigned") {
+        let primary = properties["primaryUserAssignedIdentity"].as_str().unwrap_or_default();
+        let mut users = body["identity"]["userAssignedIdentities"].as_object().into_iter().flat_map(|u| u.keys());
+        if !users.any(|user| user.eq_ignore_ascii_case(primary)) {
+            return refuse(
+                "primaryUserAssignedIdentity",
+                "A workspace with user-assigned identities only must name one of them as its primary one.".into(),
+            );
+        }
+    }
+    networks::check(old.map(|w| &w.body["properties"]), properties, ctx.settings.options.unknown_fields)
+}
+
+/// The projects of a hub; nothing for a workspace of another kind.
+pub fn members(state: &State, hub: &Workspace) -> Option<Value> {
+    if !is_kind(&hub.body, "Hub") {
+        return None;
+    }
+    let key = scope::key(&hub.meta.id);
+    let of_hub = |w: &&Workspace| {
+        is_kind(&w.body, "Project")
+            && w.body["properties"]["hubResourceId"].as_str().is_some_and(|h| scope::key(h) == key)
+    };
+    Some(json!(state.workspaces.values().filter(of_hub).map(|w| &w.meta.id).collect::<Vec<_>>()))
 }
 
 /// PATCH: tags, identity and some properties.
@@ -247,6 +330,7 @@ pub fn patch(ctx: &mut Ctx<'_>) -> Outcome {
         body["identity"] = written(ctx, &patch)["identity"].clone();
     }
     governance::apply_policies(&ctx.state.policies, &id, &format!("{ML}/workspaces"), &mut body)?;
+    check_settings(ctx, Some(workspace), &body)?;
     let before = workspace.meta.listed(ctx.now.virt, || render::workspace(workspace, ctx.state));
     let veil = before.and_then(|b| ctx.settings.veil(Some(b), ctx.now.virt));
     let (virt, writer) = (ctx.now.virt, ctx.caller.client_id.clone());
@@ -261,11 +345,16 @@ pub fn patch(ctx: &mut Ctx<'_>) -> Outcome {
 /// DELETE: soft where the workspace has a system-assigned identity, unless `forceToPurge=true`.
 ///
 /// # Errors
-/// None of its own.
+/// 409 for a hub with projects.
 pub fn delete(ctx: &mut Ctx<'_>) -> Outcome {
     let id = ctx.route.id();
     let key = scope::key(&id);
     let purge = ctx.req.param("forceToPurge").is_some_and(|p| p.eq_ignore_ascii_case("true"));
+    let projects = ctx.state.workspaces.get(&key).and_then(|w| members(ctx.state, w));
+    if let Some(first) = projects.as_ref().and_then(|p| p[0].as_str()) {
+        let text = format!("The hub '{}' has projects, such as '{first}'. Delete them first.", scope::leaf(&id));
+        return Err(Refusal::provider(409, "Conflict", text));
+    }
     let Some(workspace) = ctx.state.workspaces.get_mut(&key) else {
         if purge {
             ctx.state.buried.remove(&key);

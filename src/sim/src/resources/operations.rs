@@ -8,7 +8,7 @@ use crate::{
         refusal::{Outcome, Refusal},
         route::Target,
     },
-    ml::{ctx::Ctx, render},
+    ml::{ctx::Ctx, networks, render},
     scope::{self, ML},
     state::{Operation, OperationStatus, State, Verb},
 };
@@ -158,7 +158,13 @@ pub fn finished(state: &State, operation: &Operation) -> Answer {
             state.computes.get(key).map(|c| render::compute(c, crate::ml::ctx::Lists::Full))
         }
         Verb::CreateWorkspace => state.workspaces.get(key).map(|w| render::workspace(w, state)),
-        Verb::CancelJob => return Answer::empty(200),
+        Verb::CancelJob | Verb::Power(_) => return Answer::empty(200),
+        Verb::ProvisionNetwork { .. } => {
+            return state
+                .workspaces
+                .get(key)
+                .map_or_else(|| Answer::empty(204), |w| Answer::json(200, networks::render(w)["status"].clone()));
+        }
         _ => None,
     };
     body.map_or_else(|| Answer::empty(204), |body| Answer::json(200, body))

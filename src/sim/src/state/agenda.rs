@@ -39,6 +39,33 @@ pub enum Event {
         /// Uid of the compute.
         uid: String,
     },
+    /// The machine of an instance is there; its setup script starts.
+    SetUp {
+        /// Key of the compute.
+        compute: String,
+        /// The operation that it is part of.
+        operation: String,
+    },
+    /// An instance's idle time may be over.
+    Idle {
+        /// Key of the compute.
+        compute: String,
+        /// Uid of the compute.
+        uid: String,
+        /// Which setting of the idle clock it belongs to.
+        round: u64,
+    },
+    /// A schedule of an instance fires.
+    Schedule {
+        /// Key of the compute.
+        compute: String,
+        /// Uid of the compute.
+        uid: String,
+        /// Which setting of the schedules it belongs to.
+        round: u64,
+        /// Its place in the list.
+        index: usize,
+    },
     /// A job takes its next step.
     Job {
         /// Key of the job.

@@ -41,6 +41,8 @@ impl State {
             policies: world.policies.clone(),
             quotas: BTreeMap::new(),
             caps: BTreeMap::new(),
+            retired: Default::default(),
+            bad_scripts: BTreeMap::new(),
             agenda: Agenda::default(),
             submitted: 0,
             mark: Mark { seq: 0, real: now.real, virt: now.virt },
@@ -86,7 +88,14 @@ impl State {
             "properties": if spec.properties.is_object() { spec.properties.clone() } else { json!({}) },
         });
         let workspace_id = self.dice.guid();
-        let workspace = Workspace { meta, state: Provisioning::Succeeded, workspace_id, body, operation: None };
+        let workspace = Workspace {
+            meta,
+            state: Provisioning::Succeeded,
+            workspace_id,
+            body,
+            operation: None,
+            network: Default::default(),
+        };
         self.workspaces.insert(scope::key(&id), workspace);
         Ok(())
     }

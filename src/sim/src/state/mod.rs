@@ -2,8 +2,10 @@
 
 mod agenda;
 mod build;
+mod instance;
 
 pub use agenda::{Agenda, Event};
+pub use instance::{Creator, Instance, InstanceState, LastOperation, Power, Progress, Trigger};
 
 use crate::{
     dice::Dice,
@@ -34,7 +36,7 @@ pub struct State {
     pub workspaces: BTreeMap<String, Workspace>,
     /// Soft-deleted workspaces and when they were deleted.
     pub buried: BTreeMap<String, Timestamp>,
-    /// Clusters.
+    /// Clusters and instances.
     pub computes: BTreeMap<String, Compute>,
     /// Detached clusters: their size.
     pub hidden: BTreeMap<String, String>,
@@ -56,6 +58,12 @@ pub struct State {
     pub quotas: BTreeMap<String, Quota>,
     /// Caps of workspaces by workspace id, then lower-cased family.
     pub caps: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Sizes that a region no longer gives, as `{region}/{size}` in lower case.
+    #[serde(default)]
+    pub retired: std::collections::BTreeSet<String>,
+    /// Setup scripts that fail, by the instance's id: what they say.
+    #[serde(default)]
+    pub bad_scripts: BTreeMap<String, String>,
     /// What is going to happen.
     pub agenda: Agenda,
     /// Jobs submitted so far: their order in queues.
@@ -203,9 +211,24 @@ pub struct Workspace {
     pub body: Value,
     /// The operation under way.
     pub operation: Option<String>,
+    /// Its managed network has been provisioned.
+    #[serde(default)]
+    pub network: Network,
 }
 
-/// A compute of type AmlCompute.
+/// How far a workspace's managed network is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing is there yet.
+    #[default]
+    Inactive,
+    /// It is there, without Spark.
+    Active,
+    /// It is there, with Spark.
+    ActiveWithSpark,
+}
+
+/// A compute: a cluster (AmlCompute), or an instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compute {
     /// Common part.
@@ -222,10 +245,44 @@ pub struct Compute {
     pub overrides: Value,
     /// It has Succeeded once, so it can have nodes.
     pub provisioned: bool,
-    /// Its nodes.
+    /// Its nodes; an instance has none of these.
     pub fleet: Fleet,
+    /// The machine of an instance.
+    #[serde(default)]
+    pub instance: Option<Instance>,
     /// The operation under way.
     pub operation: Option<String>,
+}
+
+/// Types of computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ComputeKind {
+    /// AmlCompute.
+    Cluster,
+    /// ComputeInstance.
+    Instance,
+}
+
+impl ComputeKind {
+    /// `computeType`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Cluster => "AmlCompute",
+            Self::Instance => "ComputeInstance",
+        }
+    }
+
+    /// The one of a `computeType`, in any case.
+    pub fn of(text: &str) -> Option<Self> {
+        [Self::Cluster, Self::Instance].into_iter().find(|kind| kind.text().eq_ignore_ascii_case(text))
+    }
+}
+
+impl Compute {
+    /// Its type.
+    pub fn kind(&self) -> ComputeKind {
+        if self.instance.is_some() { ComputeKind::Instance } else { ComputeKind::Cluster }
+    }
 }
 
 /// The nodes of a cluster.
@@ -275,6 +332,8 @@ pub enum NodeState {
     Leaving,
     /// Lost.
     Preempted,
+    /// Assigned, and of no use.
+    Unusable,
 }
 
 /// A command job.
@@ -377,8 +436,15 @@ pub enum Verb {
     DeleteCompute,
     /// DELETE of a compute with Detach.
     DetachCompute,
+    /// Start, stop, restart or resize of an instance.
+    Power(Power),
     /// PUT of a workspace.
     CreateWorkspace,
+    /// Provisioning of a workspace's managed network, with Spark or without.
+    ProvisionNetwork {
+        /// With Spark.
+        spark: bool,
+    },
     /// DELETE of a workspace, leaving it soft-deleted where that applies.
     DeleteWorkspace,
     /// DELETE of a workspace with forceToPurge.

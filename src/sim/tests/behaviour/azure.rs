@@ -37,6 +37,11 @@ pub fn cluster(size: &str, min: i64, max: i64) -> Value {
         "vmSize": size, "scaleSettings": {"minNodeCount": min, "maxNodeCount": max}}}})
 }
 
+/// An instance's body.
+pub fn instance(size: &str) -> Value {
+    json!({"location": "westeurope", "properties": {"computeType": "ComputeInstance", "properties": {"vmSize": size}}})
+}
+
 /// The simulator with somebody signed in.
 pub struct Azure {
     pub sim: Sim,
@@ -139,7 +144,12 @@ impl Azure {
         self.wait("90s");
     }
 
-    /// `properties.properties` of a cluster.
+    /// POST of an action on a compute, in this api-version.
+    pub fn act(&mut self, name: &str, action: &str, body: Value, version: &str) -> Answer {
+        self.exact("POST", &format!("{}/{action}?api-version={version}", compute(name)), body)
+    }
+
+    /// `properties.properties` of a compute.
     pub fn inner(&mut self, name: &str) -> Value {
         self.get(&compute(name)).body["properties"]["properties"].clone()
     }

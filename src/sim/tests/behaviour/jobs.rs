@@ -133,3 +133,52 @@ fn a_job_needs_a_compute_of_its_workspace() {
     assert_eq!(status(&mut azure, "train"), "Canceled");
     assert_eq!(azure.get(&format!("{}/jobs", ws())).body["value"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn lists_tell_what_is_under_way_on_a_compute() {
+    let mut azure = Azure::new();
+    azure.make("cpu", cluster("Standard_DS3_v2", 0, 1));
+    let put = |azure: &mut Azure, name: &str, more: Value| {
+        let mut body = json!({"jobType": "Command", "command": "x", "environmentId": "/e/1", "computeId": compute("cpu"),
+            "environmentVariables": {"AZUREML_SIM_DURATION": "1h"}});
+        for (key, value) in more.as_object().unwrap() {
+            body[key] = value.clone();
+        }
+        assert!(azure.put(&job(name), json!({"properties": body})).status < 300);
+    };
+    put(&mut azure, "one", json!({"tags": {"team": "a"}}));
+    put(&mut azure, "two", json!({}));
+    put(&mut azure, "old", json!({}));
+    put(&mut azure, "old", json!({"isArchived": true}));
+    azure.wait("10m");
+    let names = |azure: &mut Azure, query: &str| {
+        let got = azure.get(&format!("{}/jobs{query}", ws())).body;
+        got["value"].as_array().unwrap().iter().map(|j| j["name"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    for (query, wanted) in [
+        ("", vec!["one", "two"]),
+        ("?listViewType=All", vec!["old", "one", "two"]),
+        ("?listViewType=ArchivedOnly", vec!["old"]),
+        ("?tag=team", vec!["one"]),
+        ("?tag=team%3Da", vec!["one"]),
+        ("?tag=team%3Db", vec![]),
+        ("?jobType=command", vec!["one", "two"]),
+        ("?jobType=Sweep", vec![]),
+    ] {
+        assert_eq!(names(&mut azure, query), wanted, "{query}");
+    }
+    assert_eq!(azure.get(&format!("{}/jobs?listViewType=Some", ws())).status, 400);
+    let got = azure.get(&format!("{}/jobs", ws())).body;
+    let seen: Vec<(&Value, &Value)> = got["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|j| (&j["properties"]["status"], &j["properties"]["computeId"]))
+        .collect();
+    let cpu = json!(compute("cpu"));
+    assert_eq!(
+        seen,
+        [(&json!("Running"), &cpu), (&json!("Queued"), &cpu)],
+        "running and queued ones name their compute"
+    );
+}

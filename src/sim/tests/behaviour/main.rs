@@ -7,6 +7,8 @@ mod computes;
 mod entra;
 mod front;
 mod groups;
+mod instance_time;
+mod instances;
 mod jobs;
 mod nodes;
 mod regional;

@@ -143,3 +143,27 @@ fn looking_often_changes_nothing() {
     };
     assert_eq!(run(1), run(60));
 }
+
+#[test]
+fn unusable_nodes_are_told_and_not_replaced_below_the_maximum() {
+    let mut azure = Azure::new();
+    azure.make("cpu", cluster("Standard_DS3_v2", 2, 2));
+    azure.wait("150s");
+    azure.admin("POST", "unusable", json!({"id": compute("cpu")}));
+    let inner = azure.inner("cpu");
+    assert_eq!(
+        (&inner["nodeStateCounts"]["unusableNodeCount"], &inner["nodeStateCounts"]["idleNodeCount"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(inner["errors"][0]["error"]["code"], "UnusableNodes");
+    let nodes = azure.call("POST", &format!("{}/listNodes", compute("cpu")), Value::Null).body["nodes"].clone();
+    assert!(nodes.as_array().unwrap().iter().any(|n| n["nodeState"] == "unusable"));
+    scale(&mut azure, "cpu", 0, 1);
+    azure.wait("60s");
+    let inner = azure.inner("cpu");
+    assert_eq!(
+        (&inner["nodeStateCounts"]["unusableNodeCount"], &inner["errors"]),
+        (&json!(0), &Value::Null),
+        "it goes first"
+    );
+}

@@ -1,6 +1,7 @@
 //! Usages, sizes, quotas.
 
-use crate::azure::{Azure, SUB, cluster, compute, ws};
+use crate::azure::{Azure, SUB, cluster, compute, world, ws};
+use azure_sim::ml::ctx::Options;
 use serde_json::{Value, json};
 
 fn region(what: &str) -> String {
@@ -68,12 +69,118 @@ fn a_workspace_can_be_capped() {
     let capped =
         quotas["value"].as_array().unwrap().iter().find(|q| q["name"]["value"] == "standardDSv2Family").unwrap();
     assert_eq!(capped["limit"], 12);
-    azure.call(
-        "PATCH",
-        &compute("cpu"),
-        json!({"properties": {"properties": {"scaleSettings": {
-        "minNodeCount": 5, "maxNodeCount": 8}}}}),
-    );
     azure.wait("5m");
-    assert_eq!(azure.inner("cpu")["currentNodeCount"], 3, "twelve cores at four a node");
+    azure.make("two", cluster("Standard_DS3_v2", 3, 3));
+    azure.wait("5m");
+    assert_eq!(azure.inner("two")["currentNodeCount"], 2, "twelve cores at four a node, one of them given");
+    assert_eq!(azure.inner("two")["errors"][0]["error"]["code"], "ClusterCoreQuotaReached");
+    let scale = json!({"properties": {"properties": {"scaleSettings": {"minNodeCount": 5, "maxNodeCount": 8}}}});
+    azure.call("PATCH", &compute("cpu"), scale);
+    azure.wait("5m");
+    let failed = azure.get(&compute("cpu")).body["properties"]["provisioningErrors"][0]["error"]["code"].clone();
+    assert_eq!(failed, "ClusterMinNodesExceedCoreQuota");
+}
+
+/// Code and message of a creation that failed.
+fn failure(azure: &mut Azure, name: &str, body: Value) -> (String, String) {
+    azure.make(name, body);
+    let got = azure.get(&compute(name)).body["properties"].clone();
+    let error = &got["provisioningErrors"][0]["error"];
+    let text = |field: &str| error[field].as_str().unwrap_or_default().to_string();
+    (text("code"), text("message"))
+}
+
+fn quota(azure: &mut Azure, what: &str, limit: i64) {
+    let mut change = json!({"subscription": "00000000-0000-0000-0000-000000000001", "region": "westeurope"});
+    change[what] = json!(limit);
+    azure.admin("POST", "quota", change);
+}
+
+#[test]
+fn every_limit_of_cores_is_enforced() {
+    let mut azure = Azure::new();
+    let item = json!({"id": format!("{}/quotas/standardDSv2Family", ws()),
+        "type": "Microsoft.MachineLearningServices/workspaces/quotas", "limit": 8, "unit": "Count"});
+    assert_eq!(
+        azure.call("POST", &region("updateQuotas"), json!({"value": [item]})).body["value"][0]["status"],
+        "Success"
+    );
+    let (code, message) = failure(&mut azure, "capped", cluster("Standard_DS3_v2", 3, 3));
+    assert_eq!(code, "ClusterMinNodesExceedCoreQuota");
+    assert!(message.contains("The specified workspace has a Standard DSv2 family vCPU quota of 8"), "{message}");
+    quota(&mut azure, "dedicatedCores", 10);
+    let (code, message) = failure(&mut azure, "total", cluster("Standard_D4_v2", 2, 2));
+    assert_eq!(code, "ClusterMinNodesExceedCoreQuota");
+    assert!(message.contains("subscription has a total vCPU quota of 10"), "{message}");
+    assert_eq!(failure(&mut azure, "fits", cluster("Standard_DS3_v2", 2, 2)).0, "");
+    assert_eq!(
+        failure(&mut azure, "none", crate::azure::instance("Standard_DS3_v2")).0,
+        "",
+        "an instance takes longer"
+    );
+    azure.skip("90s");
+    let error = azure.get(&compute("none")).body["properties"]["provisioningErrors"][0]["error"].clone();
+    assert_eq!(error["code"], "ClusterCoreQuotaReached", "ten cores, eight of them taken");
+}
+
+#[test]
+fn a_quota_that_shrinks_takes_no_node_away() {
+    let mut azure = Azure::new();
+    azure.make("cpu", cluster("Standard_DS3_v2", 2, 4));
+    azure.skip("3m");
+    azure.admin(
+        "POST",
+        "quota",
+        json!({"subscription": "00000000-0000-0000-0000-000000000001", "region": "westeurope",
+        "family": "standardDSv2Family", "limit": 4}),
+    );
+    azure.skip("1h");
+    assert_eq!(azure.inner("cpu")["currentNodeCount"], 2);
+    assert_eq!(usage(&mut azure, "Standard DSv2 Family Cluster Dedicated vCPUs"), (8, 4));
+    let scale = json!({"properties": {"properties": {"scaleSettings": {"minNodeCount": 2, "maxNodeCount": 5}}}});
+    azure.call("PATCH", &compute("cpu"), scale);
+    azure.skip("20s");
+    let got = azure.get(&compute("cpu")).body["properties"].clone();
+    assert_eq!(got["provisioningErrors"][0]["error"]["code"], "ClusterMinNodesExceedCoreQuota");
+    assert_eq!(got["properties"]["scaleSettings"]["maxNodeCount"], 4, "as it was");
+}
+
+#[test]
+fn a_retired_size_gives_nothing_new() {
+    let mut azure = Azure::new();
+    azure.make("old", cluster("Standard_DS3_v2", 1, 2));
+    let retire = |azure: &mut Azure, retired: bool| {
+        azure.admin("POST", "sizes", json!({"region": "westeurope", "size": "standard_ds3_v2", "retired": retired}))
+    };
+    retire(&mut azure, true);
+    let listed = azure.get(&region("vmSizes")).body.to_string();
+    assert!(!listed.contains("Standard_DS3_v2"));
+    let (code, message) = failure(&mut azure, "new", cluster("Standard_DS3_v2", 0, 2));
+    assert_eq!(code, "InvalidPropertyValue");
+    assert!(message.contains("not a supported VM size"));
+    azure.skip("10m");
+    assert_eq!(azure.inner("old")["currentNodeCount"], 1);
+    retire(&mut azure, false);
+    assert_eq!(failure(&mut azure, "again", cluster("Standard_DS3_v2", 0, 2)).0, "");
+    let wrong =
+        azure.exact("POST", "/_sim/sizes", json!({"region": "westeurope", "size": "Standard_X", "retired": true}));
+    assert_eq!(wrong.status, 400);
+}
+
+#[test]
+fn prices_by_tier_where_there_are_any() {
+    let mut world = world();
+    let priced = json!({"name": "Standard_P", "family": "pFamily", "vcpus": 1, "memoryMb": 1024, "pricePerHour": 2.5, "lowPricePerHour": 0.5});
+    world.regions[0].sizes =
+        Some(vec![serde_json::from_value(priced).unwrap(), serde_json::from_value(json!("Standard_DS3_v2")).unwrap()]);
+    let mut azure = Azure::with(world, Options::default());
+    let got = azure.get(&region("vmSizes")).body;
+    let find = |name: &str| got["value"].as_array().unwrap().iter().find(|i| i["name"] == name).cloned().unwrap();
+    assert_eq!(find("Standard_DS3_v2")["estimatedVMPrices"], Value::Null);
+    assert_eq!(
+        find("Standard_P")["estimatedVMPrices"]["values"],
+        json!([
+        {"retailPrice": 2.5, "osType": "Linux", "vmTier": "Standard"},
+        {"retailPrice": 0.5, "osType": "Linux", "vmTier": "LowPriority"}])
+    );
 }

@@ -37,6 +37,7 @@ const MACHINE_LEARNING: &[&str] = &[
     "workspaces/computes/updateSchedules/action",
     "workspaces/computes/applicationaccessuilinks/action",
     "workspaces/computes/reimage/action",
+    "workspaces/computes/enableSso/action",
     "workspaces/jobs/read",
     "workspaces/jobs/write",
     "workspaces/jobs/delete",
