@@ -1,5 +1,7 @@
 //! Health probes and metrics over HTTP.
 
+mod server;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ struct Admin {
 /// Serves `/healthz`, `/readyz`, `/metrics` and, if it is switched on, the page, until told to stop.
 ///
 /// # Errors
-/// When the address can't be listened on, or serving fails.
+/// When the address can't be listened on.
 pub async fn serve(address: SocketAddr, ctx: Arc<Context>, stop: CancellationToken) -> std::io::Result<()> {
     let mut router = Router::new()
         .route("/healthz", get(healthz))
@@ -37,7 +39,8 @@ pub async fn serve(address: SocketAddr, ctx: Arc<Context>, stop: CancellationTok
     }
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "serving health probes and metrics");
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    server::serve(listener, router, server::Bounds::default(), stop).await;
+    Ok(())
 }
 
 async fn healthz(State(admin): State<Admin>) -> Response {

@@ -1,6 +1,6 @@
 //! The objects that the watches have shown, and who refers to whom. Synchronous; holds no client.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -267,6 +267,18 @@ impl Index {
             .collect();
         found.sort_by(|a, b| a.claim_order().cmp(&b.claim_order()));
         found.into_iter().map(|object| object.key.clone()).collect()
+    }
+
+    /// The namespaces that hold objects.
+    pub fn inhabited(&self) -> BTreeSet<String> {
+        let inner = self.read();
+        let names: HashSet<&str> = inner.objects.keys().map(|key| key.namespace.as_str()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The namespaces whose labels are known.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.read().namespaces.keys().cloned().collect()
     }
 
     /// Takes in a namespace's labels.

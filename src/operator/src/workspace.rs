@@ -246,6 +246,13 @@ async fn write(
     {
         publish_on(ctx, &secret.object_ref(&()), Tone::Warning, Reason::InUse.as_str(), "Delete", held).await;
     }
+    let limited = |all: &[Condition]| {
+        let told = all.iter().find(|c| c.type_ == ConditionType::Limited.as_str() && c.status == "True");
+        told.map(|c| c.message.clone())
+    };
+    if let (None, Some(message)) = (limited(&before), limited(&status.conditions)) {
+        publish(ctx, &written, Tone::Warning, ConditionType::Limited.as_str(), "Observe", &message).await;
+    }
     let told =
         |of: &Option<(String, String, String)>| of.as_ref().map(|(status, reason, _)| (status.clone(), reason.clone()));
     if told(&was) != told(&is) {

@@ -46,6 +46,50 @@ pub struct Failed {
     pub problem: Problem,
 }
 
+/// What Azure says of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It shows none.
+    Not,
+    /// The one that it showed before, or one from before this process began.
+    Still,
+    /// One that this look is the first to see: a try has ended.
+    Again,
+}
+
+/// When a plan may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing is in its way.
+    Now,
+    /// Now, although Azure still shows the failure of what the manifest said before: see [`Attempt::forgiven`].
+    AtOnceForTheEdit,
+    /// When the wait that is on record is over.
+    AfterTheLast,
+    /// After the wait for the failure that is shown, which is to be put on record.
+    AfterThisOne,
+}
+
+/// When a plan of this hash and generation may be tried, after what is on record.
+pub fn due(known: Option<&Attempt>, hash: &str, generation: i64, shown: Shown) -> Due {
+    match (known, shown) {
+        (_, Shown::Again) => Due::AfterThisOne,
+        (Some(attempt), _) if attempt.hash == hash => Due::AfterTheLast,
+        (_, Shown::Not) => Due::Now,
+        (Some(attempt), Shown::Still) if attempt.generation != generation => Due::AtOnceForTheEdit,
+        // The first try after it waits like any other. After our own restart too.
+        (_, Shown::Still) => Due::AfterThisOne,
+    }
+}
+
+impl Attempt {
+    /// What is on record once an edit has made another plan of it. The failures of before no longer count, and those of
+    /// the new plan do: without a record of its own it would never wait.
+    pub fn forgiven(self, hash: String, generation: i64, now: Instant) -> Self {
+        Self { hash, generation, count: 0, until: now, ..self }
+    }
+}
+
 impl RetryPolicy {
     /// The wait after the n-th failure in a row (from 1), and Azure's own wish where it has one.
     pub fn wait(&self, class: ErrorClass, count: u32, asked: Option<Duration>) -> Duration {
@@ -93,5 +137,84 @@ mod tests {
         for (class, count, asked, expected) in rows {
             assert_eq!(seconds(class, count, asked), expected, "{class:?} {count}");
         }
+    }
+
+    #[test]
+    fn a_plan_is_due_by_what_is_on_record_and_what_azure_shows() {
+        let rows = [
+            // What is on record is of: this plan, this generation; what is shown; when it is due.
+            (None, Shown::Not, Due::Now),
+            (None, Shown::Still, Due::AfterThisOne),
+            (None, Shown::Again, Due::AfterThisOne),
+            (Some(("plan", 2)), Shown::Not, Due::AfterTheLast),
+            (Some(("plan", 2)), Shown::Still, Due::AfterTheLast),
+            (Some(("plan", 2)), Shown::Again, Due::AfterThisOne),
+            (Some(("plan", 1)), Shown::Still, Due::AfterTheLast),
+            (Some(("other", 2)), Shown::Not, Due::Now),
+            (Some(("other", 2)), Shown::Still, Due::AfterThisOne),
+            (Some(("other", 1)), Shown::Not, Due::Now),
+            (Some(("other", 1)), Shown::Still, Due::AtOnceForTheEdit),
+            (Some(("other", 1)), Shown::Again, Due::AfterThisOne),
+        ];
+        for (known, shown, expected) in rows {
+            let known = known.map(|(hash, generation)| attempt(hash, generation));
+            assert_eq!(due(known.as_ref(), "plan", 2, shown), expected, "{known:?} {shown:?}");
+        }
+    }
+
+    /// A write that Azure takes and fails with later, over and over, with an edit between: after the edit it is tried at
+    /// once, one time, though the turn for it comes only at the second look.
+    #[test]
+    fn failures_that_come_late_are_waited_out_before_and_after_an_edit() {
+        let policy = RetryPolicy { base: Duration::from_secs(30), longest: Duration::from_secs(3600) };
+        let mut now = Instant::now();
+        let mut known: Option<Attempt> = None;
+        let mut shown = Shown::Not;
+        let mut waits = Vec::new();
+        for (generation, plan) in
+            [(1, "first"), (1, "first"), (1, "first"), (2, "second"), (2, "second"), (2, "second")]
+        {
+            let mut waited = Duration::ZERO;
+            let mut turns = 0;
+            // Looks, until a write is sent.
+            while turns < 2 {
+                match due(known.as_ref(), plan, generation, shown) {
+                    Due::Now => turns += 1,
+                    Due::AtOnceForTheEdit => {
+                        known = known.map(|it| it.forgiven(plan.to_owned(), generation, now));
+                        turns += 1;
+                    }
+                    Due::AfterTheLast => {
+                        let left = known.as_ref().unwrap().until.saturating_duration_since(now);
+                        waited += left;
+                        now += left;
+                        turns += u32::from(left.is_zero());
+                    }
+                    Due::AfterThisOne => {
+                        let problem = attempt("", 0).problem;
+                        let class = ErrorClass::Manifest;
+                        let failed = Failed { hash: plan.to_owned(), generation, class, asked: None, problem };
+                        known = Some(policy.record(known.as_ref(), failed, now));
+                        shown = Shown::Still;
+                    }
+                }
+            }
+            waits.push(waited.as_secs());
+            shown = Shown::Again;
+            if generation == 1 && waits.len() == 3 {
+                // This one's failure is seen before the edit.
+                let problem = attempt("", 0).problem;
+                let class = ErrorClass::Manifest;
+                let failed = Failed { hash: plan.to_owned(), generation, class, asked: None, problem };
+                known = Some(policy.record(known.as_ref(), failed, now));
+                shown = Shown::Still;
+            }
+        }
+        assert_eq!(waits, [0, 120, 240, 0, 120, 240]);
+    }
+
+    fn attempt(hash: &str, generation: i64) -> Attempt {
+        let problem = Problem::blocked(azureml_api::condition::Reason::Throttled, "refused");
+        Attempt { hash: hash.to_owned(), generation, count: 1, until: Instant::now(), problem }
     }
 }

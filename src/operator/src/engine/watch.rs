@@ -106,6 +106,12 @@ impl Watches {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().map(ToString::to_string).collect()
     }
 
+    /// Whether all of a cluster's namespaces are known: they are watched, and have been listed.
+    pub fn knows_namespaces(&self) -> bool {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all.contains(&Watch::Namespaces) && !missing.contains(&Watch::Namespaces)
+    }
+
     fn listed(&self, watch: &Watch) {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(watch);
     }

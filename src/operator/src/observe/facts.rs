@@ -18,9 +18,10 @@ use crate::observe::gaps::{self, Gap};
 const PERIOD: Duration = Duration::from_secs(3600);
 
 /// What is known of a region's sizes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sizes {
     /// Being read; whoever asked is woken.
+    #[default]
     Pending,
     /// The names.
     Known(Arc<Vec<String>>),
@@ -123,17 +124,79 @@ impl Facts {
                 provider_scope: None,
             })
             .await;
-        let (sizes, holds, refusal) = match client.get(&path, ML_API_VERSION, permit).await {
+        let answer = client.get(&path, ML_API_VERSION, permit).await;
+        if let Err(error) = &answer {
+            tracing::info!(%error, region, "the region's VM sizes can't be read; nothing new is refused for its size");
+        }
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = regions.remove(&id);
+        let (asking, earlier) = known.map(|region| (region.asking, (region.sizes, region.refusal))).unwrap_or_default();
+        let (sizes, holds, refusal) = match answer {
             Ok(response) => (Sizes::Known(Arc::new(vm_size_names(&response.body))), PERIOD, None),
             Err(error) => {
-                tracing::info!(%error, region, "the region's VM sizes can't be read; nothing is refused for its size");
-                (Sizes::Unknown, self.again, gaps::missing_right(&error).is_some().then_some(error))
+                let (sizes, refusal) = after_a_failure(earlier, error);
+                (sizes, self.again, refusal)
             }
         };
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let asking = regions.remove(&id).map(|region| region.asking).unwrap_or_default();
         regions.insert(id, Region { sizes, until: Instant::now() + holds, asking: Vec::new(), refusal });
         drop(regions);
         asking.into_iter().for_each(|key| self.queue.add(key));
+    }
+}
+
+/// What is known of a region after it couldn't be read. A missing right takes the place of what was known; what passes
+/// (a server's trouble, a limit) tells nothing, and what was known stands.
+fn after_a_failure((sizes, refusal): (Sizes, Option<ArmError>), error: ArmError) -> (Sizes, Option<ArmError>) {
+    if gaps::missing_right(&error).is_some() {
+        return (Sizes::Unknown, Some(error));
+    }
+    let sizes = match sizes {
+        Sizes::Pending | Sizes::Unknown => Sizes::Unknown,
+        known @ Sizes::Known(_) => known,
+    };
+    (sizes, refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use azureml_arm::{ErrorKind, Sent};
+
+    use super::*;
+
+    #[test]
+    fn only_a_missing_right_takes_the_place_of_what_was_known() {
+        let known = || Sizes::Known(Arc::new(vec!["Standard_DS3_v2".to_owned()]));
+        let passing = || error(ErrorKind::Server);
+        let missing = || {
+            let (action, scope) = (Some("vmSizes/read".to_owned()), Some("/subscriptions/1".to_owned()));
+            error(ErrorKind::Forbidden { action, scope })
+        };
+        let rows = [
+            ((Sizes::Pending, None), passing(), (Sizes::Unknown, false)),
+            ((known(), None), passing(), (known(), false)),
+            ((Sizes::Unknown, Some(missing())), passing(), (Sizes::Unknown, true)),
+            ((known(), None), missing(), (Sizes::Unknown, true)),
+            ((Sizes::Pending, None), missing(), (Sizes::Unknown, true)),
+        ];
+        for (earlier, error, expected) in rows {
+            let told = format!("{earlier:?} then {error}");
+            let (sizes, refusal) = after_a_failure(earlier, error);
+            assert_eq!((sizes, refusal.is_some()), expected, "{told}");
+        }
+    }
+
+    fn error(kind: ErrorKind) -> ArmError {
+        ArmError {
+            class: kind.class(),
+            kind,
+            status: None,
+            code: String::new(),
+            message: String::new(),
+            details: Vec::new(),
+            retry_after: None,
+            correlation_id: None,
+            request: String::new(),
+            sent: Sent::Answered,
+        }
     }
 }

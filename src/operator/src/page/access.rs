@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
@@ -27,13 +28,15 @@ const MOST_KNOWN: usize = 256;
 const MOST_AT_A_TIME: usize = 4;
 /// Namespaces that are asked about for somebody who may not list in the whole cluster.
 const MOST_NAMESPACES: usize = 100;
+/// Namespaces that are asked about at a time, for one viewer.
+const NAMESPACES_AT_A_TIME: usize = 8;
 /// Longest wait for the API server.
 const LONGEST_REVIEW: Duration = Duration::from_secs(10);
 /// Longest token, in bytes.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// Where a viewer may list a kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// In every namespace.
     All,
@@ -46,8 +49,10 @@ pub enum Scope {
 pub struct Access {
     /// Who it is, as the API server says.
     pub user: String,
-    /// Where, by kind.
+    /// Where, by kind. Empty for somebody of whom it isn't known that they may list anywhere, nor that they may not.
     pub kinds: BTreeMap<&'static str, Scope>,
+    /// Namespaces that weren't asked about, for being too many.
+    pub unasked: usize,
 }
 
 impl Access {
@@ -148,9 +153,38 @@ pub struct Places {
     pub watched: BTreeSet<String>,
     /// Those that hold objects.
     pub inhabited: BTreeSet<String>,
+    /// Those that there are; `None` while they haven't been listed.
+    pub all: Option<BTreeSet<String>>,
+}
+
+impl Places {
+    /// The namespaces to ask about, and the rest, which matter only to somebody who may list in none of the first: nothing
+    /// is to be seen there yet. Where somebody could list a moment ago is asked about even if its last object has gone.
+    fn asked<'a>(&'a self, before: &'a BTreeSet<String>) -> (Vec<&'a String>, Vec<&'a String>) {
+        if !self.watched.is_empty() {
+            return (self.watched.iter().collect(), Vec::new());
+        }
+        let first: Vec<&String> = before.iter().chain(self.inhabited.difference(before)).collect();
+        let rest = self.all.iter().flatten().filter(|name| !before.contains(*name) && !self.inhabited.contains(*name));
+        (first, rest.collect())
+    }
+
+    /// Whether no is the answer for every namespace, once it is for those that were asked about.
+    fn are_known(&self) -> bool {
+        !self.watched.is_empty() || self.all.is_some()
+    }
 }
 
 type Verdict = Result<Arc<Access>, Refusal>;
+
+/// What a viewer may see, and since when that is known.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// What.
+    pub access: Arc<Access>,
+    /// When the API server was asked; it counts for [`REVIEW_LASTS`] from then on.
+    pub asked: Instant,
+}
 
 /// Reviews, and those of the last seconds.
 pub struct Reviews<R> {
@@ -168,95 +202,131 @@ impl<R: Reviewer> Reviews<R> {
         Self { reviewer, salt, known: Mutex::default(), turns: Semaphore::new(MOST_AT_A_TIME) }
     }
 
-    /// What the bearer of a token may see.
+    /// What the bearer of a token may see; `before` is what they could a moment ago. The places are looked for only when
+    /// the API server knows the token.
     ///
     /// # Errors
     /// When it is nothing, or that can't be found out.
-    pub async fn access(&self, token: &str, places: &Places) -> Verdict {
+    pub async fn access(
+        &self,
+        token: &str,
+        before: Option<&Access>,
+        places: impl FnOnce() -> Places + Send,
+    ) -> Result<Reviewed, Refusal> {
         let key = self.key(token);
-        if let Some(verdict) = self.known_verdict(&key) {
-            return verdict;
+        if let Some(reviewed) = self.known_verdict(&key) {
+            return reviewed;
         }
-        let asked = async {
+        let turn = async {
             let _turn = self.turns.acquire().await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
             // Somebody else may have asked the same meanwhile.
-            if let Some(verdict) = self.known_verdict(&key) {
-                return verdict;
+            if let Some(reviewed) = self.known_verdict(&key) {
+                return reviewed;
             }
-            let began = Instant::now();
-            let verdict = self.review(token, places).await;
+            let asked = Instant::now();
+            let verdict = self.review(token, before, places).await;
             if !matches!(verdict, Err(Refusal::Unavailable(_))) {
-                self.keep(key, began, verdict.clone());
+                self.keep(key, asked, verdict.clone());
             }
-            verdict
+            verdict.map(|access| Reviewed { access, asked })
         };
         let late = || Err(Refusal::Unavailable(format!("no answer within {} s", LONGEST_REVIEW.as_secs())));
-        tokio::time::timeout(LONGEST_REVIEW, asked).await.unwrap_or_else(|_| late())
+        tokio::time::timeout(LONGEST_REVIEW, turn).await.unwrap_or_else(|_| late())
     }
 
-    async fn review(&self, token: &str, places: &Places) -> Verdict {
-        // The error may hold what was sent, so it is told to the log by its kind alone.
-        let unavailable = |error: kube::Error| {
-            match error {
-            kube::Error::Api(status) if status.code == 403 => Refusal::Unavailable(
-                "the operator may not create tokenreviews and subjectaccessreviews, which the chart's page.enabled grants it".to_owned(),
-            ),
-            kube::Error::Api(status) => Refusal::Unavailable(format!("{} {}", status.code, status.reason)),
-            _ => Refusal::Unavailable("no answer".to_owned()),
-        }
-        };
+    async fn review(&self, token: &str, before: Option<&Access>, places: impl FnOnce() -> Places + Send) -> Verdict {
         let user = self.reviewer.user(token).await.map_err(unavailable)?.ok_or(Refusal::Unknown)?;
-        let mut seen = BTreeMap::new();
+        let (places, mut seen, mut unasked) = (places(), BTreeMap::new(), 0);
         for (kind, plural) in kinds() {
-            if let Some(scope) = self.scope(&user, plural, places).await.map_err(unavailable)? {
-                seen.insert(kind, scope);
-            }
+            let before = match before.and_then(|before| before.kinds.get(kind)) {
+                Some(Scope::Only(namespaces)) => namespaces.clone(),
+                Some(Scope::All) | None => BTreeSet::new(),
+            };
+            let (scope, left) = self.scope(&user, plural, &before, &places).await.map_err(unavailable)?;
+            seen.extend(scope.map(|scope| (kind, scope)));
+            unasked = unasked.max(left);
         }
         let name = user.username.unwrap_or_default();
-        if seen.is_empty() {
+        if seen.is_empty() && unasked == 0 && places.are_known() {
             return Err(Refusal::Forbidden { user: name });
         }
-        Ok(Arc::new(Access { user: name, kinds: seen }))
+        Ok(Arc::new(Access { user: name, kinds: seen, unasked }))
     }
 
-    async fn scope(&self, user: &UserInfo, plural: &str, places: &Places) -> Result<Option<Scope>, kube::Error> {
+    /// Where a user may list a kind, and how many namespaces weren't asked about.
+    async fn scope(
+        &self,
+        user: &UserInfo,
+        plural: &str,
+        before: &BTreeSet<String>,
+        places: &Places,
+    ) -> Result<(Option<Scope>, usize), kube::Error> {
         // The wide question first: for most it is the only one, and a watched namespace is answered with it.
         if self.reviewer.may_list(user, plural, None).await? {
-            return Ok(Some(Scope::All));
+            return Ok((Some(Scope::All), 0));
         }
-        let asked = if places.watched.is_empty() { &places.inhabited } else { &places.watched };
-        let mut allowed = BTreeSet::new();
-        for namespace in asked.iter().take(MOST_NAMESPACES) {
-            if self.reviewer.may_list(user, plural, Some(namespace)).await? {
-                allowed.insert(namespace.clone());
-            }
+        let (first, rest) = places.asked(before);
+        let mut allowed = self.allowed(user, plural, first.iter().take(MOST_NAMESPACES)).await?;
+        let mut unasked = first.len().saturating_sub(MOST_NAMESPACES);
+        if allowed.is_empty() {
+            let most = MOST_NAMESPACES.saturating_sub(first.len());
+            allowed = self.allowed(user, plural, rest.iter().take(most)).await?;
+            unasked += rest.len().saturating_sub(most);
         }
-        Ok((!allowed.is_empty()).then_some(Scope::Only(allowed)))
+        Ok(((!allowed.is_empty()).then_some(Scope::Only(allowed)), unasked))
+    }
+
+    /// Those of some namespaces in which a user may list a kind.
+    async fn allowed<'a>(
+        &self,
+        user: &UserInfo,
+        plural: &str,
+        namespaces: impl Iterator<Item = &'a &'a String>,
+    ) -> Result<BTreeSet<String>, kube::Error> {
+        let asked: Vec<_> = namespaces
+            .map(|namespace| async move {
+                Ok((self.reviewer.may_list(user, plural, Some(namespace)).await?, (*namespace).clone()))
+            })
+            .collect();
+        let answers = stream::iter(asked).buffer_unordered(NAMESPACES_AT_A_TIME);
+        answers.try_filter_map(|(may, namespace)| async move { Ok(may.then_some(namespace)) }).try_collect().await
     }
 
     fn key(&self, token: &str) -> [u8; 32] {
         Sha256::new().chain_update(self.salt).chain_update(token).finalize().into()
     }
 
-    fn known_verdict(&self, key: &[u8; 32]) -> Option<Verdict> {
+    fn known_verdict(&self, key: &[u8; 32]) -> Option<Result<Reviewed, Refusal>> {
         let known = self.lock();
-        let (began, verdict) = known.get(key)?;
-        (began.elapsed() < REVIEW_LASTS).then(|| verdict.clone())
+        let (asked, verdict) = known.get(key).filter(|(asked, _)| asked.elapsed() < REVIEW_LASTS)?;
+        Some(verdict.clone().map(|access| Reviewed { access, asked: *asked }))
     }
 
-    fn keep(&self, key: [u8; 32], began: Instant, verdict: Verdict) {
+    fn keep(&self, key: [u8; 32], asked: Instant, verdict: Verdict) {
         let mut known = self.lock();
-        known.retain(|_, (began, _)| began.elapsed() < REVIEW_LASTS);
+        known.retain(|_, (asked, _)| asked.elapsed() < REVIEW_LASTS);
         if known.len() >= MOST_KNOWN {
-            let oldest = known.iter().min_by_key(|(_, (began, _))| *began).map(|(key, _)| *key);
+            let oldest = known.iter().min_by_key(|(_, (asked, _))| *asked).map(|(key, _)| *key);
             oldest.map(|key| known.remove(&key));
         }
-        known.insert(key, (began, verdict));
+        known.insert(key, (asked, verdict));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (Instant, Verdict)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error may hold what was sent, so it is told to the log by its kind alone.
+fn unavailable(error: kube::Error) -> Refusal {
+    Refusal::Unavailable(match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            "the operator may not create tokenreviews and subjectaccessreviews, which the chart's page.enabled grants it"
+                .to_owned()
+        }
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        _ => "no answer".to_owned(),
+    })
 }
 
 /// The token in an Authorization header.

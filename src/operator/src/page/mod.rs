@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod history;
+mod picture;
 mod stream;
 pub mod view;
 
@@ -27,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::connections::Connection;
 use crate::context::Context;
 use crate::index::{Object, WORKSPACE};
-use crate::page::access::{Access, Places, Refusal, Reviews, bearer};
+use crate::page::access::{Access, Places, Refusal, Reviewed, Reviews, bearer};
 use crate::page::history::History;
-use crate::page::view::{Bucket, Head, Row, Sites};
+use crate::page::picture::{Picture, Pictures, Revision, Told};
+use crate::page::view::{Bucket, Head, Sites};
 use crate::settings::names;
 
 /// Streams that are open at a time.
@@ -51,6 +53,7 @@ pub struct Page {
     ctx: Arc<Context>,
     reviews: Reviews<Client>,
     history: History,
+    pictures: Pictures,
     streams: Arc<Semaphore>,
     stop: CancellationToken,
 }
@@ -62,6 +65,7 @@ pub fn router(ctx: Arc<Context>, stop: CancellationToken) -> Router {
     let page = Arc::new(Page {
         reviews: Reviews::new(ctx.client.clone()),
         history: History::default(),
+        pictures: Pictures::default(),
         streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         stop,
         ctx,
@@ -104,14 +108,18 @@ async fn guarded(mut response: Response) -> Response {
 /// All that the viewer may see, once: for scripts.
 async fn state(State(page): Shared, headers: HeaderMap) -> Response {
     match page.access(&headers).await {
-        Ok((_, access)) => Json(page.snapshot(&access)).into_response(),
+        Ok((_, reviewed)) => {
+            let (head, picture) = page.look(&reviewed.access);
+            let now = Timestamp::now().as_second();
+            Json(Told { now, head: Some(&head), ..picture.since(None) }).into_response()
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
 
 /// The same as server-sent events: a snapshot, then what changes.
 async fn events(State(page): Shared, headers: HeaderMap) -> Response {
-    let (token, access) = match page.access(&headers).await {
+    let (token, reviewed) = match page.access(&headers).await {
         Ok(viewer) => viewer,
         Err(refusal) => return refusal.into_response(),
     };
@@ -121,8 +129,8 @@ async fn events(State(page): Shared, headers: HeaderMap) -> Response {
             &format!("{MOST_STREAMS} viewers are looking already; try later"),
         );
     };
-    tracing::info!(user = access.user, "a viewer looks at the page");
-    Sse::new(stream::events(page, token, access, place)).keep_alive(KeepAlive::default()).into_response()
+    tracing::info!(user = reviewed.access.user, "a viewer looks at the page");
+    Sse::new(stream::events(page, token, reviewed, place)).keep_alive(KeepAlive::default()).into_response()
 }
 
 fn told(status: StatusCode, message: &str) -> Response {
@@ -150,19 +158,23 @@ impl IntoResponse for Refusal {
 }
 
 impl Page {
-    async fn access(&self, headers: &HeaderMap) -> Result<(String, Arc<Access>), Refusal> {
+    async fn access(&self, headers: &HeaderMap) -> Result<(String, Reviewed), Refusal> {
         let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = bearer(header)?;
-        Ok((token.to_owned(), self.access_of(token).await?))
+        Ok((token.to_owned(), self.access_of(token, None).await?))
     }
 
-    async fn access_of(&self, token: &str) -> Result<Arc<Access>, Refusal> {
-        let watched = names(&self.ctx.settings.namespaces);
-        let inhabited = match watched.is_empty() {
-            true => self.ctx.index.all().iter().map(|object| object.key.namespace.clone()).collect(),
-            false => BTreeSet::new(),
-        };
-        self.reviews.access(token, &Places { watched, inhabited }).await
+    async fn access_of(&self, token: &str, before: Option<&Access>) -> Result<Reviewed, Refusal> {
+        self.reviews.access(token, before, || self.places()).await
+    }
+
+    fn places(&self) -> Places {
+        let (index, watched) = (&self.ctx.index, names(&self.ctx.settings.namespaces));
+        if !watched.is_empty() {
+            return Places { watched, ..Places::default() };
+        }
+        let all = self.ctx.watches.knows_namespaces().then(|| index.namespaces());
+        Places { watched, inhabited: index.inhabited(), all }
     }
 
     /// The objects that a viewer may see.
@@ -172,11 +184,22 @@ impl Page {
         all.filter(|object| access.sees(&object.key) && ctx.shard.serves(&ctx.index, object)).collect()
     }
 
-    fn rows(&self, access: &Access) -> (Vec<Row>, Head) {
+    /// What a viewer sees now.
+    fn look(&self, access: &Access) -> (Head, Arc<Picture>) {
+        let revision = (self.ctx.index.revision(), self.history.revision());
+        let picture = self.pictures.of(access, revision, || self.picture(access, revision));
+        let (counts, omitted) = (picture.counts.clone(), picture.omitted);
+        (Head { counts, omitted, ..self.head(access) }, picture)
+    }
+
+    fn picture(&self, access: &Access, revision: Revision) -> Picture {
         let objects = self.objects(access);
         let sites = Sites::of(self.ctx.cloud.resource_manager.host_str());
-        let (rows, counts, omitted) = view::rows(&objects, |key| self.history.of(key), sites);
-        (rows, Head { counts, omitted, ..self.head(access) })
+        let rows = view::rows(&objects, |key| self.history.of(key), sites);
+        Picture::new(revision, rows).unwrap_or_else(|error| {
+            tracing::error!(%error, "the page can't be made");
+            Picture::default()
+        })
     }
 
     /// What doesn't come from objects.
@@ -190,6 +213,7 @@ impl Page {
             leader: leadership.leader().filter(|_| !leadership.leads()),
             user: access.user.clone(),
             namespaces: access.namespaces(),
+            unasked: access.unasked,
             seen,
             budgets,
             ..Head::default()
@@ -220,11 +244,6 @@ impl Page {
             Some(Bucket { subscription, operation, left, capacity, waiting, throttled, workspaces })
         };
         (seen, self.ctx.budget.snapshot().into_iter().filter_map(bucket).collect())
-    }
-
-    fn snapshot(&self, access: &Access) -> Value {
-        let (rows, head) = self.rows(access);
-        json!({"now": Timestamp::now().as_second(), "head": head, "rows": rows})
     }
 
     async fn keep_history(self: Arc<Self>) {

@@ -29,6 +29,8 @@ pub enum State {
     Retrying,
     /// It works, and Azure isn't as the manifest says.
     Differs,
+    /// It works, and for want of a right something is told late or less precisely.
+    Limited,
     /// Azure or the operator is at work.
     Working,
     /// It is told to be left alone.
@@ -40,7 +42,7 @@ pub enum State {
 impl State {
     /// Whether a person should look at it.
     pub fn is_wrong(self) -> bool {
-        matches!(self, Self::Stalled | Self::Approval | Self::Retrying | Self::Differs)
+        matches!(self, Self::Stalled | Self::Approval | Self::Retrying | Self::Differs | Self::Limited)
     }
 }
 
@@ -146,6 +148,8 @@ pub struct Head {
     pub user: String,
     /// The namespaces that they see; all without any.
     pub namespaces: Option<BTreeSet<String>>,
+    /// Namespaces of which it wasn't asked whether they see them, for being too many.
+    pub unasked: usize,
     /// Objects but Workspaces, by how they stand.
     pub counts: BTreeMap<State, usize>,
     /// Objects that aren't shown for being too many.
@@ -255,6 +259,17 @@ fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
 /// How an object stands. It is asked of every object for each picture, so the conditions are read where they lie.
 fn state(object: &Object) -> State {
     let conditions = object.status().get("conditions").and_then(Value::as_array);
+    let is_limited =
+        || conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Limited" && c["status"] == "True"));
+    match standing(conditions) {
+        // It is said where nothing worse is.
+        State::Ready | State::Working if is_limited() => State::Limited,
+        state => state,
+    }
+}
+
+/// How an object stands, leaving aside what it may not look at.
+fn standing(conditions: Option<&Vec<Value>>) -> State {
     let find = |kind: &str| conditions?.iter().find(|condition| condition.get("type").is_some_and(|told| told == kind));
     let is = |kind: &str, status: &str| find(kind).is_some_and(|condition| condition["status"] == status);
     let reason = |kind: &str| Reason::parse(find(kind)?.get("reason")?.as_str()?);
@@ -286,6 +301,7 @@ fn is_work(reason: Reason) -> bool {
 fn problem(conditions: &[Condition], state: State) -> Option<Problem> {
     let order: &[&str] = match state {
         State::Approval => &["AwaitingApproval"],
+        State::Limited => &["Limited"],
         // What stalls it is told there; Ready may tell of the past.
         State::Stalled => &["Stalled", "Ready"],
         _ => &["Ready", "InSync"],

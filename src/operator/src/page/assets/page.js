@@ -9,11 +9,12 @@ const LABELS = {
   approval: "Needs approval",
   retrying: "Retrying",
   differs: "Differs",
+  limited: "Limited",
   working: "At work",
   paused: "Paused",
   ready: "Ready",
 };
-const WRONG = new Set(["stalled", "approval", "retrying", "differs"]);
+const WRONG = new Set(["stalled", "approval", "retrying", "differs", "limited"]);
 
 const byId = (id) => document.getElementById(id);
 const rows = new Map();
@@ -235,7 +236,7 @@ function draw() {
   show(byId("none"), all.length > 0 && shown.length === 0);
   setText(byId("who"), head.user ?? "");
   setText(byId("foot"), [`azureml-operator ${head.version ?? ""}`, head.replica,
-    head.namespaces && `what you may see: ${head.namespaces.join(", ")}`].filter(Boolean).join(" · "));
+    head.namespaces?.length > 0 && `what you may see: ${head.namespaces.join(", ")}`].filter(Boolean).join(" · "));
   notice();
   const trouble = wrong.length > 0 ? `(${wrong.length}) ` : "";
   document.title = `${trouble}Azure ML compute`;
@@ -252,6 +253,9 @@ function notice() {
     const leader = head.leader ? `${head.leader} is at work.` : "No other replica has been seen at work yet.";
     parts.push(`This replica stands by; ${leader} Objects are shown as Kubernetes has them; request limits and when Azure was seen are known there only.`);
   }
+  const none = head.namespaces && head.namespaces.length === 0;
+  if (none) parts.push("You may list no workspace and no cluster in the namespaces that were asked about. It is asked again every 20 seconds.");
+  if (head.unasked > 0) parts.push(`${head.unasked} more namespaces weren’t asked about for being too many: the right to list in all of them shows what is there.`);
   if (head.omitted > 0) parts.push(`${head.omitted} more objects aren’t shown; what is wrong goes first.`);
   setText(byId("notice"), parts.join(" "));
   show(byId("notice"), parts.length > 0);

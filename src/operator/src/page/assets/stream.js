@@ -58,6 +58,8 @@ async function read(token, on, ending, alive) {
     throw error;
   } finally {
     clearTimeout(silent);
+    // Whatever ended it, what is still open would go on in vain, and hold a place at the operator.
+    cut();
     ending.removeEventListener("abort", cut);
   }
 }
@@ -90,9 +92,10 @@ function dispatch({ event, data }, on, alive) {
 
 function pause(time, ending) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, time);
-    const early = () => { clearTimeout(timer); resolve(); };
-    ending.addEventListener("abort", early, { once: true });
-    addEventListener("online", early, { once: true });
+    const over = new AbortController();
+    const end = () => { clearTimeout(timer); over.abort(); resolve(); };
+    const timer = setTimeout(end, time);
+    ending.addEventListener("abort", end, { signal: over.signal });
+    addEventListener("online", end, { signal: over.signal });
   });
 }

@@ -31,7 +31,7 @@ fn only(objects: &[Arc<Object>]) -> Row {
 fn each_situation_is_told_in_one_word_with_what_to_do() {
     type Conditions = &'static [(&'static str, &'static str, &'static str)];
     type Told = Option<(&'static str, &'static str)>;
-    let rows: [(Conditions, State, Told); 15] = [
+    let rows: [(Conditions, State, Told); 18] = [
         (&[], State::Working, None),
         (&[("Ready", "True", "Available"), ("InSync", "True", "AsPlanned")], State::Ready, None),
         (&[("Ready", "True", "Available")], State::Ready, None),
@@ -83,6 +83,17 @@ fn each_situation_is_told_in_one_word_with_what_to_do() {
             Some(("AwaitingApproval", "AwaitingApproval")),
         ),
         (&[("Ready", "False", "FromAnotherRelease")], State::Working, None),
+        (
+            &[("Ready", "True", "Available"), ("InSync", "True", "AsPlanned"), ("Limited", "True", "Forbidden")],
+            State::Limited,
+            Some(("Limited", "Forbidden")),
+        ),
+        (
+            &[("Ready", "False", "Forbidden"), ("Reconciling", "True", "Forbidden"), ("Limited", "True", "Forbidden")],
+            State::Retrying,
+            Some(("Ready", "Forbidden")),
+        ),
+        (&[("Ready", "True", "Available"), ("Limited", "False", "Forbidden")], State::Ready, None),
     ];
     let cases = rows.len();
     for (conditions, state, expected) in rows {

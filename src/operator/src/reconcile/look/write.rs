@@ -12,7 +12,7 @@ use azureml_planner::{Lifecycle, Observed, operation};
 
 use super::{Effect, Look, Next};
 use crate::apply::{self, Outcome};
-use crate::engine::retry::Failed;
+use crate::engine::retry::{self, Due, Failed, Shown};
 use crate::failure::{self, Problem};
 use crate::index::Key;
 use crate::observe::facts::Sizes;
@@ -131,21 +131,32 @@ impl Look {
     /// The wait after a failure of this very plan, or of the write that led to it.
     fn waits_out_a_failure(&mut self) -> Option<(Problem, Next)> {
         let plan = self.plan.as_ref()?;
-        // The next try failed, too, as this look has found out: that is another failure, with a longer wait.
-        let again = plan.judgement.as_ref().and_then(Judgement::failure).is_some();
-        let known = self.attempt.as_ref().filter(|attempt| attempt.hash == plan.hash && !again);
-        if let Some(attempt) = known {
-            let left = attempt.until.saturating_duration_since(self.now.instant);
-            return (!left.is_zero()).then(|| (attempt.problem.clone(), Next::After(left)));
+        let shown = match (&plan.failure, plan.judgement.as_ref().and_then(Judgement::failure)) {
+            (Some(_), Some(_)) => Shown::Again,
+            (Some(_), None) => Shown::Still,
+            (None, _) => Shown::Not,
+        };
+        let generation = self.owner.generation;
+        match retry::due(self.attempt.as_ref(), &plan.hash, generation, shown) {
+            Due::Now => None,
+            Due::AtOnceForTheEdit => {
+                let hash = plan.hash.clone();
+                let now = self.now.instant;
+                self.attempt = self.attempt.take().map(|attempt| attempt.forgiven(hash, generation, now));
+                None
+            }
+            Due::AfterTheLast => {
+                let attempt = self.attempt.as_ref()?;
+                let left = attempt.until.saturating_duration_since(self.now.instant);
+                (!left.is_zero()).then(|| (attempt.problem.clone(), Next::After(left)))
+            }
+            Due::AfterThisOne => {
+                let failure = plan.failure.as_ref()?;
+                let problem = failure::problem(failure);
+                let next = self.record(failure::class(failure), None, problem.clone());
+                Some((problem, next))
+            }
         }
-        // A failure that Azure shows: the first try after it waits like any other. After our own restart too.
-        let failure = plan.failure.as_ref()?;
-        if self.attempt.as_ref().is_some_and(|attempt| attempt.generation != self.owner.generation) {
-            return None;
-        }
-        let problem = failure::problem(failure);
-        let next = self.record(failure::class(failure), None, problem.clone());
-        Some((problem, next))
     }
 
     fn record_failure(&mut self, error: &ArmError, problem: Problem) -> Next {
