@@ -6,6 +6,7 @@
 mod burst;
 mod many;
 mod one;
+mod page;
 mod process;
 mod report;
 
@@ -53,6 +54,8 @@ enum What {
     One,
     /// Many objects at rest: memory, start, idle cost.
     Many,
+    /// As many viewers of the page as may look: memory.
+    Page,
 }
 
 #[tokio::main]
@@ -75,7 +78,7 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: &Arguments) -> Result<Report> {
-    let all = [What::Burst, What::One, What::Many, What::Tenth];
+    let all = [What::Burst, What::One, What::Many, What::Page, What::Tenth];
     let chosen = all.into_iter().filter(|what| arguments.what.is_empty() || arguments.what.contains(what));
     let mut report = Report::new();
     for what in chosen {
@@ -91,6 +94,9 @@ async fn measure(arguments: &Arguments) -> Result<Report> {
             What::Many => {
                 let interval = Duration::from_secs(arguments.interval);
                 many::measure(arguments.objects, interval, arguments.intervals, &mut report).await?;
+            }
+            What::Page => {
+                page::measure(arguments.objects, Duration::from_secs(arguments.interval), &mut report).await?;
             }
         }
     }

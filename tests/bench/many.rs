@@ -10,9 +10,10 @@ use azureml_tests::{EnvOptions, Environment, Result, RunDir, SimRequest};
 use crate::process::Process;
 use crate::report::Report;
 
-const NAMESPACE: &str = "many";
+/// Where they are.
+pub const NAMESPACE: &str = "many";
 /// Clusters in a workspace.
-const EACH: usize = 100;
+pub const EACH: usize = 100;
 /// azure-sim's page of a list.
 const PAGE: usize = 50;
 const SUBSCRIPTIONS: usize = 10;
@@ -103,12 +104,17 @@ async fn rest(
     Ok(())
 }
 
-fn site(n: usize) -> Site {
+/// One of the workspaces.
+pub fn site(n: usize) -> Site {
     let subscription = u32::try_from(n % SUBSCRIPTIONS).unwrap_or_default() + 1;
     Site::new(subscription, REGIONS[n % REGIONS.len()], &format!("many{n:03}"))
 }
 
-fn fill(env: &Environment, sites: &[Site], objects: usize, interval: Duration) -> Result<()> {
+/// Creates the clusters and waits until they are as they should be.
+///
+/// # Errors
+/// If they don't become so.
+pub fn fill(env: &Environment, sites: &[Site], objects: usize, interval: Duration) -> Result<()> {
     env.namespace(NAMESPACE)?;
     let every = format!("{}s", interval.as_secs());
     let workspaces: Vec<_> = sites.iter().map(|site| site.object(NAMESPACE, &every)).collect();

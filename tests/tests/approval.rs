@@ -1,6 +1,5 @@
 //! Nothing is written without approval: the condition tells the very command that approves, an event tells it once for
 //! each plan, and an approval is good for the plan that it names and no other.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,6 +1,5 @@
 //! Argo CD's own code (`tests/argo`) on what a real API server holds: the health of objects in each state, and that nothing
 //! that was applied as Argo CD does is out of sync.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 
@@ -254,7 +253,11 @@ fn of_chart() -> Result<Vec<Value>> {
     assert_eq!(source["path"], chart::CHART);
     let values = azureml_tests::team::laid(
         source["helm"]["valuesObject"].clone(),
-        json!({"networkPolicy": {"enabled": true}, "metrics": {"dashboard": {"enabled": true}}}),
+        json!({
+            "networkPolicy": {"enabled": true, "managedIdentity": true},
+            "metrics": {"dashboard": {"enabled": true}},
+            "page": {"enabled": true},
+        }),
     );
     // Of another name than what runs here.
     let rendered = chart::render("azureml-argo", NAMESPACE, &values)?;

@@ -1,6 +1,5 @@
 //! Within Azure's limits: many writes on small buckets, strangers who draw from them too, a provider that throttles one
 //! region, and drift that waits behind people. The buckets are each subscription's own, so the cases don't meet.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! The chart: what it renders, refuses and installs, and that the operator's rights are those that it uses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

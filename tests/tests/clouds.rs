@@ -1,6 +1,5 @@
 //! Clouds that aren't reached as usual: one that lags behind, whose Machine Learning provider offers no api-version as new
 //! as ours, and one behind a proxy.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::process::Command;
 

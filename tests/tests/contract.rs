@@ -1,5 +1,4 @@
 //! Microsoft's own Go client against azure-sim (`tests/contract`), and its fields against those that the operator knows.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! The control plane itself: that it starts, serves, restarts and leaves nothing behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::{ControlPlane, Controllers, Options};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};

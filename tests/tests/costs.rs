@@ -1,5 +1,4 @@
 //! What the operator costs Azure and the API server: little to create, and nothing but shared lists when idle.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

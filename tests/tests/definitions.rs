@@ -1,5 +1,4 @@
 //! The definitions under `crds/`, judged by the real API server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::{ControlPlane, Options};
 

@@ -1,5 +1,4 @@
 //! Deletion in any order ends with Azure as the policies say, and whatever waits says for whom.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::environment::CREDENTIAL;
 use azureml_tests::sim::arm::compute_id;

@@ -1,5 +1,4 @@
 //! What somebody else does in Azure is seen, named, and set right or only told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::team::{LONG, Team, brisk, condition};
 use azureml_tests::{Environment, Result, SimRequest, Until};

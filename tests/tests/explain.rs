@@ -1,5 +1,4 @@
 //! `kubectl explain` tells of every field what it is, in which unit, and what Azure has without it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

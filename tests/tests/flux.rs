@@ -1,6 +1,5 @@
 //! Flux's kustomize-controller beside the operator: from a commit to Ready, over commits that can't work, to an empty Azure.
 //! Flux installs the operator, too, from the examples under `deploy/gitops/flux`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::chart;
 use azureml_tests::environment::{CREDENTIAL, Install};

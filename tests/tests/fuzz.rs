@@ -1,5 +1,4 @@
 //! Each fuzz target on its corpus and on some mutations of it: always the same ones, so that a failure comes again.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,6 +1,5 @@
 //! What must not happen: one team works with another's credential, a replaced object leaves its cluster behind, a list
 //! without properties is taken for an empty one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::compute_id;
 use azureml_tests::sim::{SimOptions, demo};

@@ -1,5 +1,4 @@
 //! A cluster in a manifest becomes a cluster in Azure, changes with it, and is scaled by jobs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::{compute_id, workspace_id};
 use azureml_tests::sim::demo;

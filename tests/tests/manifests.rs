@@ -1,6 +1,5 @@
 //! Everything that ships to be applied: held against the schemas of a real API server, taken by it as it is, and its alerts
 //! and dashboard read as Prometheus reads them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

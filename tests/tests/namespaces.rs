@@ -1,5 +1,4 @@
 //! Who may refer to a Workspace: its own namespace, all of them, or those with the right labels.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::compute_id;
 use azureml_tests::team::{Team, brisk, condition};

@@ -1,5 +1,4 @@
 //! What the operator tells of itself: a trace from a look to its requests in Azure, metrics, and health.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! What isn't ours is never touched: resources that were there before, other operators', other objects'.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! `kubectl azureml plan` before, after and instead of `kubectl apply`: what it says is what the operator then does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::Write;
 use std::process::{Command, Stdio};

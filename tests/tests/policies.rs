@@ -1,5 +1,4 @@
 //! What an object's policies forbid isn't done, and what would be done is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::compute_id;
 use azureml_tests::team::{Team, brisk, condition};

@@ -1,5 +1,4 @@
 //! That children end when the process that started them does, even when that one is killed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,4 @@
 //! The README's one line installs the operator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::environment::Install;
 use azureml_tests::team::{Team, brisk};

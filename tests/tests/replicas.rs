@@ -1,5 +1,4 @@
 //! Several operators: replicas of which one works, and shards that each work on their own Workspaces.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::gate::{Gate, Moment, Side};
 use azureml_tests::operator::{NAMESPACE, Operator, OperatorOptions};

@@ -1,5 +1,4 @@
 //! What `docs/security.md` says of the pod, of people's roles and of the way to Azure, and that each of its lines has a test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 

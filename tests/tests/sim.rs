@@ -1,5 +1,4 @@
 //! azure-sim as the other tests use it: through its wrapper.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use azureml_tests::sim::arm::{Arm, compute_id};
 use azureml_tests::{RunDir, Sim, SimOptions};

@@ -1,5 +1,4 @@
 //! The waiter, on the project's own kinds.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::time::Duration;
 

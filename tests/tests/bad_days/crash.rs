@@ -4,7 +4,7 @@ use azureml_tests::team::{LONG, WORKSPACE, condition};
 use azureml_tests::{OperatorStart, Until};
 use serde_json::json;
 
-use crate::support::{Case, Days, Weather, says, tells};
+use super::support::{Case, Days, Weather, says, tells};
 
 /// The instants of a write at which the operator is killed.
 const INSTANTS: [Instant; 4] = [
@@ -250,7 +250,7 @@ async fn probes(days: &mut Days) {
         let name = format!("# HELP azureml_{family} ");
         assert!(text.contains(&name), "no {family} in:\n{text}");
     }
-    assert!(!text.contains(crate::support::SECRET));
+    assert!(!text.contains(super::support::SECRET));
     assert_eq!(get(&format!("{admin}/nothing")).await.0, 404);
 }
 

@@ -8,7 +8,7 @@ use azureml_tests::team::{WORKSPACE, brisk_operator};
 use azureml_tests::{Operator, OperatorStart, operator};
 use serde_json::{Value, json};
 
-use crate::support::{Case, Days, SECRET, Weather, all, refused_until_done};
+use super::support::{Case, Days, SECRET, Weather, all, refused_until_done};
 
 /// The operator's own Secret, with which it hashes values.
 const KEY: &str = "azureml-operator-hash-key";

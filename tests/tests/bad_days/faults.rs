@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Case, Days, Weather, all};
+use super::support::{Case, Days, Weather, all};
 
 /// One way to fail: how often it strikes each kind of write, what the log has for it, and what the cluster tells.
 struct Fault {

@@ -13,8 +13,8 @@ use futures::FutureExt;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, date_time_ymd};
 use serde_json::{Value, json};
 
-use crate::credentials::{both, change, heals, operator};
-use crate::support::{Case, Days, Weather};
+use super::credentials::{both, change, heals, operator};
+use super::support::{Case, Days, Weather};
 
 /// What a client proves itself with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

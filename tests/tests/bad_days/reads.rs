@@ -3,7 +3,7 @@
 use azureml_tests::team::{WORKSPACE, condition};
 use serde_json::{Value, json};
 
-use crate::support::{Case, Days, Weather, all, says, tells};
+use super::support::{Case, Days, Weather, all, says, tells};
 
 const CLUSTERS: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
 

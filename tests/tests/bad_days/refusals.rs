@@ -5,7 +5,7 @@ use azureml_tests::team::condition;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Case, Days, Weather, all, refused_until_done, says, tells};
+use super::support::{Case, Days, Weather, all, refused_until_done, says, tells};
 
 const CASES: &[&str] = &[
     "no-such-size",

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
-use crate::history::History;
+use super::history::History;
 
 /// How long a wait may take on a machine that is busy with other things.
 pub const LONG: Duration = Duration::from_secs(150);

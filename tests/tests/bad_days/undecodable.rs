@@ -4,7 +4,7 @@ use azureml_tests::Environment;
 use azureml_tests::team::{WORKSPACE, condition};
 use serde_json::{Value, json};
 
-use crate::support::{Days, Weather, all};
+use super::support::{Days, Weather, all};
 
 /// Lets a definition take anything under spec, or puts it back as it was.
 fn loosen(env: &Environment, plural: &str) -> Value {

@@ -6,7 +6,7 @@ use azureml_tests::team::{LONG, WORKSPACE, condition};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Case, Days, SECRET, Weather, all, says};
+use super::support::{Case, Days, SECRET, Weather, all, says};
 
 const CASES: &[&str] =
     &["no-object", "owner", "guest", "not-in-azure", "made-anew", "no-group", "wrong-subscription", "moved"];
@@ -109,7 +109,7 @@ async fn not_in_azure(case: Case<'_>) {
 }
 
 fn missing(words: &[&str]) -> Until {
-    crate::support::tells("Ready", "WorkspaceMissingInAzure", words)
+    super::support::tells("Ready", "WorkspaceMissingInAzure", words)
 }
 
 /// Deleted by hand and made again: another workspace of the same name, whose clusters aren't the old ones.

@@ -9,8 +9,8 @@ use azureml_tests::team::brisk;
 use azureml_tests::{EnvOptions, Environment, OperatorStart, Result, RunDir};
 use serde_json::{Value, json};
 
-use crate::page::{Block, Page, chapters, others};
-use crate::session::{Session, shown};
+use super::page::{Block, Page, chapters, others};
+use super::session::{Session, shown};
 
 /// Why commands of a page aren't run. A reason that stands here only is none; one that isn't here is a mistake.
 const NOT_RUN: [&str; 10] = [
@@ -93,7 +93,7 @@ fn every_block_says_what_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_runs() {
-    let only = std::env::var("AZUREML_PAGE").ok();
+    let only = std::env::var("AZUREML_BOOK_PAGE").ok();
     let pages: Vec<Page> = chapters().into_iter().chain(others()).map(|path: PathBuf| Page::read(&path)).collect();
     let with_commands = pages.iter().filter(|page| page.blocks.iter().any(|block| is_run(page, block)));
     let wanted = |page: &&Page| {

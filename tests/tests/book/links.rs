@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use azureml_tests::checkout;
 
-use crate::page::{Page, chapters, others};
+use super::page::{Page, chapters, others};
 
 /// Every page under `docs/` is in the book, once, and the book has no other.
 #[test]

@@ -7,7 +7,7 @@ use azureml_tests::team::laid;
 use azureml_tests::{ControlPlane, Options, chart, checkout};
 use serde_json::{Value, json};
 
-use crate::page::{Block, Page, chapters, others};
+use super::page::{Block, Page, chapters, others};
 
 /// Groups of Kubernetes whose objects the API server knows without anybody's definitions.
 const KNOWN: [&str; 6] =

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use azureml_tests::{ControlPlane, RunDir, Sim, binary, checkout, operator, sim::demo, tools::Tool};
 
-use crate::page::{Block, Page};
+use super::page::{Block, Page};
 
 /// How long one block may take. Waits in it have their own, shorter ones.
 const LONGEST: &str = "300";

@@ -7,8 +7,8 @@ use azureml_tests::gate::{Hold, Moment, Watching};
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-use crate::lane::{self, Lane, Phase};
-use crate::scene::Scene;
+use super::lane::{self, Lane, Phase};
+use super::scene::Scene;
 
 /// How the operator ends while the writes are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

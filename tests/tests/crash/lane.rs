@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::scene::{GUEST, NAMESPACE, OWN, Objects, Scene};
+use super::scene::{GUEST, NAMESPACE, OWN, Objects, Scene};
 
 /// A phase of a cluster's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -214,7 +214,7 @@ fn keep_an_eye_on_finalizers(env: &Environment, gate: &Gate) {
         let sim = sim.clone();
         async move {
             let state = sim.state().await.ok()?;
-            let id = compute_id(crate::lane::azure_name(&write.name)).to_lowercase();
+            let id = compute_id(super::lane::azure_name(&write.name)).to_lowercase();
             state["computes"].get(&id).map(|has| format!("Azure still has {has}"))
         }
         .boxed()

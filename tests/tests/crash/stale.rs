@@ -2,8 +2,8 @@
 
 use azureml_tests::gate::{Moment, Watching};
 
-use crate::lane::{self, Lane, Phase};
-use crate::scene::{Azure, Scene};
+use super::lane::{self, Lane, Phase};
+use super::scene::{Azure, Scene};
 
 fn lanes() -> Vec<Lane> {
     Phase::ALL.map(|phase| Lane { phase, nth: 1, moment: Moment::After }).to_vec()

@@ -9,11 +9,11 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::expected::{self, Shown};
-use crate::log::Entry;
-use crate::rows::{Effect, Fault, Felt, MAX_NODES, On};
-use crate::stage::{self, LONG, NAMESPACE, Stage};
-use crate::steps::{Family, Step, Wish};
+use super::expected::{self, Shown};
+use super::log::Entry;
+use super::rows::{Effect, Fault, Felt, MAX_NODES, On};
+use super::stage::{self, LONG, NAMESPACE, Stage};
+use super::steps::{Family, Step, Wish};
 
 /// How often something is looked at again.
 const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);

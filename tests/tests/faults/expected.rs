@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::rows::{Effect, Extent, Fault, Felt, On};
-use crate::steps::{Family, Step, Wish};
+use super::rows::{Effect, Extent, Fault, Felt, On};
+use super::steps::{Family, Step, Wish};
 
 /// The operator's settings that bound its tries.
 pub const RETRY_BASE: Duration = Duration::from_secs(1);

@@ -88,7 +88,7 @@ pub enum Extent {
     Variant,
 }
 
-/// The field that changes at [`crate::steps::Step::Patch`], as Azure has it.
+/// The field that changes at [`super::steps::Step::Patch`], as Azure has it.
 pub const MAX_NODES: &str = "properties.properties.scaleSettings.maxNodeCount";
 
 fn row(name: &'static str, fault: Value, felt: Felt, words: &'static str) -> Fault {

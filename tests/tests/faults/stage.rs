@@ -12,12 +12,12 @@ use kube::Api;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::cell::Cell;
-use crate::expected;
-use crate::history::History;
-use crate::log::Log;
-use crate::rows::Fault;
-use crate::steps::Step;
+use super::cell::Cell;
+use super::expected;
+use super::history::History;
+use super::log::Log;
+use super::rows::Fault;
+use super::steps::Step;
 
 /// The namespace of all cells.
 pub const NAMESPACE: &str = "faults";

@@ -201,7 +201,7 @@ impl Step {
     }
 
     /// Whether a request of the log is one of the step's.
-    pub fn is_it(self, request: &crate::log::Entry, workspace: &str) -> bool {
+    pub fn is_it(self, request: &super::log::Entry, workspace: &str) -> bool {
         let (method, path) = self.request(workspace);
         let path = path.to_lowercase();
         let asked = request.path.to_lowercase();

@@ -5,7 +5,7 @@ use azureml_tests::team::{LONG, Team};
 use azureml_tests::{Environment, Result, Until};
 use serde_json::{Value, json};
 
-use crate::fixture;
+use super::fixture;
 
 /// The state that a cluster's row tells in words; nothing without one.
 const STATE: &str = "(name => [...document.querySelectorAll('#workspaces tbody tr')]
@@ -23,6 +23,25 @@ const STAGE: &str = "
         },
     }));";
 
+/// Counts who listens for the network's return, and has a stream that can't be shown.
+const WATCHED: &str = "
+    window.added = window.listening = 0;
+    window.signals = [];
+    const add = window.addEventListener.bind(window);
+    window.addEventListener = (type, listener, options) => {
+        if (type === 'online') {
+            window.added++;
+            window.listening++;
+            options?.signal?.addEventListener('abort', () => window.listening--);
+        }
+        add(type, listener, options);
+    };
+    window.spoilt = async (_, { signal }) => {
+        window.signals.push(signal);
+        const text = `event: snapshot\ndata: ${JSON.stringify({ rows: [null] })}\n\n`;
+        return new Response(new ReadableStream({ start: (stream) => stream.enqueue(new TextEncoder().encode(text)) }));
+    };";
+
 pub async fn a_person_looks(env: &Environment, base: &str) -> Result<()> {
     let Some(programs) = Programs::for_test()? else { return Ok(()) };
     let browser = Browser::start(&programs, env.plane.dir()).await?;
@@ -32,6 +51,8 @@ pub async fn a_person_looks(env: &Environment, base: &str) -> Result<()> {
     let mut cases = signed_in(env, &browser).await?;
     cases += watched(env, &browser, &team).await?;
     cases += crowded(&browser).await?;
+    cases += narrowed(&browser).await?;
+    cases += tidied(&browser).await?;
     cases += pictured(&browser).await?;
     azureml_promises::held("page::browser::a_person_looks", cases);
     Ok(())
@@ -126,6 +147,34 @@ async fn crowded(browser: &Browser) -> Result<usize> {
     browser.wait("document.getElementById('live').className.includes('lost')", LONG).await?;
     assert_eq!(browser.run("return document.querySelectorAll('.problem').length", &[]).await?, 19);
     Ok(7)
+}
+
+/// What isn't known is told: rights in no namespace yet, namespaces that weren't asked about, what Azure's rights hide.
+async fn narrowed(browser: &Browser) -> Result<usize> {
+    let mut data = fixture::afternoon();
+    data["head"]["namespaces"] = json!([]);
+    data["head"]["unasked"] = json!(7);
+    data["rows"][0]["state"] = json!("limited");
+    data["rows"][0]["problem"] = json!({"condition": "Limited", "reason": "Forbidden", "message": "sizes are not known",
+        "since": fixture::NOW - 60, "cause": "", "cure": ""});
+    staged(browser, data).await?;
+    let notice = "document.getElementById('notice').textContent";
+    browser.wait(&format!("{notice}.includes('no workspace') && {notice}.includes('7 more namespaces')"), LONG).await?;
+    let limited = "document.querySelector('.problem.limited')";
+    browser.wait(&format!("{limited}?.textContent.includes('sizes are not known')"), LONG).await?;
+    Ok(2)
+}
+
+/// Retries leave nothing behind: no listener, and no connection that nobody reads.
+async fn tidied(browser: &Browser) -> Result<usize> {
+    staged(browser, fixture::afternoon()).await?;
+    browser.wait("!document.getElementById('content').hidden", LONG).await?;
+    browser.run(WATCHED, &[]).await?;
+    browser.run("hangUp(); window.fetch = window.spoilt", &[]).await?;
+    browser.wait("window.signals.length >= 3 && window.added >= 3", LONG).await?;
+    let left = browser.run("return [window.listening <= 1, window.signals[0].aborted]", &[]).await?;
+    assert_eq!(left, json!([true, true]), "listeners that are left are at most one, and what failed is closed");
+    Ok(2)
 }
 
 /// Pictures for the documentation, wide and narrow, light and dark: nothing hangs over the edge, and text is legible.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::stage::{Role, shipped};
+use super::stage::{Role, shipped};
 
 const PAGE: &str = "docs/roles.md";
 

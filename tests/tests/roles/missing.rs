@@ -5,7 +5,7 @@ use azureml_tests::team::{WORKSPACE, condition};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::stage::{Case, Role, SIZE, Stage, shipped};
+use super::stage::{Case, Role, SIZE, Stage, shipped};
 
 const ML: &str = "Microsoft.MachineLearningServices";
 const GRANT: &str = "Grant the principal a role with the action";
@@ -108,6 +108,7 @@ async fn no_sizes(case: &Case<'_>, lacking: (Role, &str)) {
     let subscription = format!("/subscriptions/{}", demo::SUBSCRIPTION);
     let words = ["VM size", "after the cluster is made", lacking.1, &subscription, "grant it a role that has it"];
     case.workspace_tells("Limited", "Forbidden", &words).await;
+    case.team.wait_told(WORKSPACE, "Limited", "VM size").await.unwrap();
     case.team.cluster("wrong", json!({"vmSize": "Standard_ND96asr_v4"})).unwrap();
     case.tells("ComputeCluster", "wrong", "Ready", "VmSizeNotAvailable", &["not a supported VM size"]).await;
 }

@@ -14,7 +14,7 @@ use azureml_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::stored::{Compute, FILE, NAMESPACE, OWNER, PASSWORD, Stored, releases};
+use super::stored::{Compute, FILE, NAMESPACE, OWNER, PASSWORD, Stored, releases};
 
 /// What a killed operator left: before its PUT, after Azure's answer to it, and before its DELETE.
 const INTENDED: &str = "intended";

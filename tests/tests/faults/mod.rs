@@ -1,6 +1,5 @@
 //! Every fault of azure-sim at every step of a cluster's life: it is told as the table says, it heals by itself or by the
 //! manifest's correction, the write is done exactly once, and the number of requests meanwhile is bounded.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cell;
 mod expected;
@@ -12,8 +11,8 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rows::Fault;
-use crate::steps::Step;
+use self::rows::Fault;
+use self::steps::Step;
 
 /// How many cells are tried side by side.
 const AT_ONCE: usize = 40;

@@ -1,6 +1,5 @@
 //! Azure's side of least rights: the two role definitions that ship are what the operator needs, no less and no more; and
 //! what each of their actions is missed by is told by name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod docs;
 mod missing;

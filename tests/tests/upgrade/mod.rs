@@ -1,5 +1,4 @@
 //! Upgrading and removing what helm installed: Azure is written to for nobody's sake but a manifest's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod releases;
 mod stored;

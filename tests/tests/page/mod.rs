@@ -1,5 +1,4 @@
 //! The page to look at: who sees what, by the real API server's reviews, and what a person sees, in headless Chromium.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod browser;
 mod fixture;
@@ -38,13 +37,16 @@ async fn looked_at(env: &Environment, base: &str, standby: &OperatorOptions) -> 
     let (ml, web) = (Team::new(env, "ml")?, Team::new(env, "web")?);
     ml.ready_cluster("gpu", json!({})).await?;
     web.ready_cluster("cpu", json!({"azureName": "web-cpu"})).await?;
-    for account in ["viewer", "nobody", "everybody", "guest"] {
+    env.namespace("empty")?;
+    for account in ["viewer", "nobody", "everybody", "guest", "early"] {
         ml.kubectl(&["create", "serviceaccount", account])?;
     }
     for account in ["viewer", "guest"] {
         let subject = format!("--serviceaccount=ml:{account}");
         ml.kubectl(&["create", "rolebinding", account, "--clusterrole", VIEW, &subject])?;
     }
+    let early = ["create", "rolebinding", "early", "--clusterrole", VIEW, "--serviceaccount=ml:early"];
+    env.plane.kubectl(&[&["-n", "empty"], &early[..]].concat())?;
     let subject = "--serviceaccount=ml:everybody";
     env.plane.kubectl(&["create", "clusterrolebinding", "everybody", "--clusterrole", VIEW, subject])?;
 
@@ -110,6 +112,7 @@ async fn viewers(env: &Environment, base: &str) -> Result<usize> {
         ("for another audience", bearer(&token(env, "ml", "everybody", &["--audience", "elsewhere"])?), 401, None),
         ("not as a bearer", Some(format!("Basic {}", of("everybody")?)), 401, None),
         ("without rights", bearer(&of("nobody")?), 403, None),
+        ("with rights where nothing is yet", bearer(&of("early")?), 200, None),
         ("with rights in one namespace", bearer(&of("viewer")?), 200, Some(&["ComputeCluster/ml/gpu"][..])),
         ("with rights everywhere", bearer(&of("everybody")?), 200, both),
     ];

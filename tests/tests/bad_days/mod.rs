@@ -1,6 +1,5 @@
 //! Bad input and bad days: each ends in a condition that tells a person what to do, nothing is lost or doubled, and it
 //! heals by itself when the cause goes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admission;
 mod crash;

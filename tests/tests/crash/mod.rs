@@ -1,6 +1,5 @@
 //! The operator killed, stopped and misled at each of its writes: a gate holds the write, so that nothing hangs on time,
 //! and azure-sim's request log is the judge.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod exhaust;
 mod lane;
