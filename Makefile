@@ -27,7 +27,7 @@ down: build-env ## End what `make up` started
 	@$(BIN_DIR)/azureml-env down
 
 # End-to-end tests wait more than they compute: more at a time than there are cores.
-TEST_THREADS ?= 4
+TEST_THREADS ?= 6
 .PHONY: test
 test: build tools ## All tests, with a real API server; the first run builds it (about 10 minutes on two cores)
 	cargo test --workspace -- --test-threads $(TEST_THREADS)
